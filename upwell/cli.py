@@ -1,0 +1,117 @@
+"""The command line: the verb's file in verbs/ is imported only when that verb is called.
+
+Everything that a user or the world causes ends in one sentence on stderr and exit code 2 (UPWELL_DEBUG=1 shows
+the traceback); Ctrl-C ends in a sentence and 130. `upwell --help` imports no torch, pydantic or tyro.
+"""
+
+import ast
+import difflib
+import errno
+import os
+import sys
+from pathlib import Path
+
+from upwell import __version__, terminal
+from upwell.errors import UpwellError
+
+LIFE_CYCLE = {
+    "All in one": ("quickstart",),
+    "Data": ("fetch", "prepare", "tokenizer"),
+    "Model": ("pretrain", "evaluate"),
+    "Use": ("generate", "serve"),
+    "This machine": ("doctor",),
+}
+LATER = (
+    "finetune", "sweep", "chat", "write", "translate", "index", "ask", "faq",
+    "inspect", "audit", "card", "board", "show", "watch", "export",
+)  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb and return the exit code: 0 done, 2 a mistake told in one sentence, 130 stopped."""
+    terminal.tolerate_any_character()
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+        return code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:
+        terminal.fail("Stopped.")
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has gone: Python's own flush at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (UpwellError, OSError, MemoryError) as error:
+        if os.environ.get("UPWELL_DEBUG"):
+            raise
+        terminal.fail(sentence(error))
+        return 2
+
+
+def _run(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if argv[0] in ("-V", "--version"):
+        print(f"upwell {__version__}")
+        return 0
+    verb, rest = argv[0], argv[1:]
+    known = verbs()
+    if verb not in known:
+        raise UpwellError(_unknown(verb, list(known)))
+    from upwell import plugs, settings
+
+    module = plugs.find("verbs", verb)
+    return module.main(settings.parse(module.Settings, rest, verb, module.__doc__)) or 0
+
+
+def _unknown(verb: str, known: list[str]) -> str:
+    if verb in LATER:
+        return f"`upwell {verb}` is not there yet in upwell {__version__}; `upwell --help` lists the verbs that are."
+    near = difflib.get_close_matches(verb, known, n=1)
+    hint = f", did you mean `upwell {near[0]}`?" if near else "."
+    return f"There is no verb {verb!r}{hint} `upwell --help` lists them all."
+
+
+def verbs() -> dict[str, str]:
+    """Each verb and the first line of its file's docstring, in the order of the life cycle; imports nothing."""
+    found = {file.stem: file for file in sorted((Path(__file__).parent / "verbs").glob("[a-z]*.py"))}
+    order = [verb for group in LIFE_CYCLE.values() for verb in group if verb in found]
+    order += [verb for verb in found if verb not in order]
+    return {verb: _first_line(found[verb]) for verb in order}
+
+
+def _first_line(file: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0].rstrip(".")
+
+
+def overview() -> str:
+    """What `upwell --help` prints."""
+    known = verbs()
+    lines = ["upwell: from a folder of text to a language model that is served, explained and audited.", ""]
+    lines += ["usage: upwell VERB [OPTIONS]", "       upwell VERB --help", ""]
+    groups = dict(LIFE_CYCLE)
+    groups["More"] = tuple(verb for verb in known if not any(verb in group for group in LIFE_CYCLE.values()))
+    for title, group in groups.items():
+        present = [verb for verb in group if verb in known]
+        if present:
+            lines += [title] + [f"  {verb:<12}{known[verb]}" for verb in present] + [""]
+    return "\n".join(lines + ["Start with: upwell quickstart"])
+
+
+def sentence(error: BaseException) -> str:
+    """An error of the user's or the world's in one sentence (several lines where it lists several faults)."""
+    if isinstance(error, MemoryError):
+        return f"The memory of this machine is not enough: {str(error) or 'try smaller sizes'}."
+    if not isinstance(error, OSError):
+        return str(error)
+    path = error.filename if error.filename is not None else "the disk"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{path}: no space is left on the disk; free some, or choose a folder on another disk."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{path}: permission denied; choose a folder that you may write to and files that you may read."
+    return f"{path}: {error.strerror or error}."
