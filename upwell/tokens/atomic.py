@@ -1,0 +1,93 @@
+"""Folders and files that appear whole or not at all.
+
+Everything is written beside its final place under a temporary name, synced to the disk, then renamed. An
+error or Ctrl-C on the way removes the temporary and leaves what was there before. Knows nothing of contents.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from upwell.errors import ServiceError
+
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+@contextmanager
+def new_folder(folder: str | Path) -> Iterator[Path]:
+    """A temporary folder that takes the name `folder` when the block ends well, replacing what was there.
+
+    Raises ServiceError where the disk is full or not writable; then `folder` is as it was before.
+    """
+    folder = Path(folder).absolute()
+    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    try:
+        with _said_plainly(folder):
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            yield partial
+            _sync_tree(partial)
+            _put_in_place(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_file(path: str | Path, content: bytes) -> None:
+    """Write one file whole: a reader sees the old content or the new, never a part. Raises ServiceError."""
+    path = Path(path).absolute()
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        with _said_plainly(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(content)
+            _sync(partial)
+            os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _said_plainly(place: Path) -> Iterator[None]:
+    """Turn the system's words for a full or closed disk into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise ServiceError(
+                f"The disk is full: {place} could not be written, and nothing was changed; "
+                "free some space or name another disk, then run the same command again."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise ServiceError(
+                f"{error.filename or place} cannot be written ({error.strerror}), and nothing was changed; "
+                "name a folder that you may write to."
+            ) from error
+        raise
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            _sync(path)
+
+
+def _sync(path: Path) -> None:
+    with open(path, "r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    """Rename; a folder that is in the way steps aside first, because no system replaces a full one."""
+    aside = folder.with_name(f".{folder.name}.old-{os.getpid()}")
+    if folder.exists():
+        os.rename(folder, aside)
+    try:
+        os.rename(partial, folder)
+    except OSError:
+        if aside.exists():
+            os.rename(aside, folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,128 @@
+"""(B, T) windows of a token store, as torch tensors.
+
+`Packed` is for learning: endless, shuffled, and sample i is a pure function of (seed, i), so the position of a
+run in its data is one integer. `whole` is for measuring: each token once, in order. Neither knows the model.
+
+Each row is a window of T + 1 tokens of the flat store, whatever documents it cuts through; `documents` numbers
+the documents inside the row, so that attention and positions can stop at their borders.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from upwell.errors import DataError
+from upwell.tokens.store import Store
+
+if TYPE_CHECKING:
+    import torch
+
+IGNORE = -100
+ROUNDS = 3
+TURNS = [np.uint64(turn * 0x9E3779B97F4A7C15 % (1 << 64)) for turn in range(2 * ROUNDS)]
+
+
+class Batch(NamedTuple):
+    """ids (B, T) int64 · targets (B, T) int64, -100 where nothing is asked · documents (B, T) int32.
+
+    documents counts from 0 in each row and rises by one at each token that begins a document. The target of a
+    document's last token is the end-of-text token which begins the next one.
+    """
+
+    ids: "torch.Tensor"
+    targets: "torch.Tensor"
+    documents: "torch.Tensor"
+
+
+class Packed:
+    """Shuffled windows of `context` tokens without end; .batch(first, size) gives samples first .. first+size-1.
+
+    An epoch visits `samples_per_epoch` windows once, in an order of its own and with cuts of its own: the
+    windows of epoch e all lie `phase(e)` tokens further on. Raises DataError where the store is too short.
+    """
+
+    def __init__(self, store: Store, context: int, seed: int):
+        if len(store) < context + 1:
+            raise DataError(
+                f"{store.folder} holds {len(store):,} tokens, too few for one sample of {context} + 1: "
+                f"add text, or set a context of at most {max(len(store) - 1, 0)}."
+            )
+        self.store, self.context, self.seed = store, context, seed
+        self.samples_per_epoch = max(1, (len(store) - context) // context)
+        self._phases = min(context, len(store) - self.samples_per_epoch * context)
+
+    def batch(self, first: int, size: int) -> Batch:
+        """Samples first .. first + size - 1 as a Batch with B = size, T = context."""
+        return _gather(self.store, self.starts(first, size), self.context)
+
+    def starts(self, first: int, size: int) -> np.ndarray:
+        """Where in the store these samples begin: (size,) int64."""
+        epoch, inside = np.divmod(np.arange(first, first + size, dtype=np.int64), self.samples_per_epoch)
+        key = _mix(_mix(epoch.astype(np.uint64)) ^ np.uint64(self.seed % (1 << 64)))
+        phase = _mix(key) % np.uint64(self._phases)
+        return permuted(inside, self.samples_per_epoch, key) * self.context + phase.astype(np.int64)
+
+
+def whole(store: Store, context: int, size: int = 16) -> Iterator[Batch]:
+    """Every token of a store after its first as a target exactly once, in rows of `context`, `size` rows a batch.
+
+    The last rows are padded: the end-of-text token in, target -100.
+    """
+    windows = np.arange(0, max(len(store) - 1, 0), context, dtype=np.int64)
+    if not len(windows):
+        raise DataError(f"{store.folder} holds {len(store)} token, nothing that could be measured: add text.")
+    for first in range(0, len(windows), size):
+        yield _gather(store, windows[first : first + size], context)
+
+
+def permuted(numbers: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
+    """A permutation of 0 .. count-1, evaluated at `numbers` alone; `key` (uint64) chooses which one.
+
+    A Feistel network over a rectangle that barely holds `count`, walked until it lands below `count` (the
+    generalised cipher of Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). No table: any epoch
+    of any corpus costs nothing to enter in the middle.
+    """
+    width = math.isqrt(count - 1) + 1
+    sides = np.uint64(width), np.uint64(-(-count // width))
+    result = _feistel(numbers.astype(np.uint64), sides, key)
+    while (outside := result >= count).any():
+        result[outside] = _feistel(result[outside], sides, key[outside])
+    return result.astype(np.int64)
+
+
+def _feistel(numbers: np.ndarray, sides: tuple[np.uint64, np.uint64], key: np.ndarray) -> np.ndarray:
+    """One pass over the rectangle: each turn shifts one coordinate by a random function of the other."""
+    width, height = sides
+    column, row = numbers % width, numbers // width
+    for turn in range(ROUNDS):
+        column = (column + _mix(key + row + TURNS[2 * turn]) % width) % width
+        row = (row + _mix(key + column + TURNS[2 * turn + 1]) % height) % height
+    return row * width + column
+
+
+def _mix(x: np.ndarray) -> np.ndarray:
+    """Spread 64 bits over 64 bits: the finaliser of SplitMix64 (Steele, Lea, Flood 2014); arrays wrap around."""
+    x = x + TURNS[1]
+    x = (x ^ x >> 30) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ x >> 27) * np.uint64(0x94D049BB133111EB)
+    return x ^ x >> 31
+
+
+def _gather(store: Store, starts: np.ndarray, context: int) -> Batch:
+    """Windows at `starts` (B,); what lies beyond the store's end is padded."""
+    import torch
+
+    rows = np.full((len(starts), context + 1), IGNORE, dtype=np.int64)
+    begins = np.zeros((len(starts), context), dtype=np.int32)
+    first = np.searchsorted(store.starts, starts, side="right")
+    last = np.searchsorted(store.starts, starts + context, side="left")
+    for row, start in enumerate(starts.tolist()):
+        tokens = store.read(start, min(start + context + 1, len(store)))
+        rows[row, : len(tokens)] = tokens
+        begins[row, store.starts[first[row] : last[row]] - start] = 1
+    ids, targets = rows[:, :-1].copy(), rows[:, 1:].copy()
+    ids[ids == IGNORE] = store.end
+    documents = np.cumsum(begins, axis=1, dtype=np.int32)
+    return Batch(torch.from_numpy(ids), torch.from_numpy(targets), torch.from_numpy(documents))

@@ -1,0 +1,236 @@
+"""Text to token ids and back, over the `tokenizers` library.
+
+We train byte-level BPE: every string has ids, every id sequence has bytes, nothing is unknown. We also open the
+tokenizer.json of others (GPT-2, LLaMA, SentencePiece style with byte fallback). A folder holds `tokenizer.json`
+and `tokenizer_config.json` in the layout that transformers' AutoTokenizer opens with the same ids.
+
+Text never turns into special tokens here: a user who types <|endoftext|> gets the ids of those characters, and
+no begin or end token is added unless the caller does it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import tokenizers
+from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
+
+from upwell.errors import CheckpointError, DataError
+from upwell.tokens.atomic import write_file
+
+END = "<|endoftext|>"
+ALPHABET = 256
+BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+USUAL_ENDS = (END, "</s>", "<|end_of_text|>", "<eos>", "[SEP]")
+
+# Merges never cross these borders. Han characters are words of their own beside other letters, because a
+# Chinese sentence that holds a Latin name has no spaces around it; at most two digits, so that numbers are cut
+# alike everywhere and do not fill a small vocabulary; white space that leads a line (code) stays in one piece.
+PIECES = "|".join(
+    (
+        r"'(?:[sdmtSDMT]|ll|LL|ve|VE|re|RE)(?!\p{L})",  # English endings: 's, 'll
+        r"\p{Han}+",
+        r"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}&&[^\p{Han}]]+",  # a word with the space or sign before it
+        r" ?\p{N}{1,2}",
+        r" ?[^\s\p{L}\p{N}]+[\r\n]*",  # signs, with the line's end after them
+        r"\s*[\r\n]+",
+        r"\s+(?!\S)",
+        r"\s+",
+    )
+)
+
+
+class Tokenizer:
+    """Text <-> ids. Made by `train` or `Tokenizer.load`; `definition` is the text of a tokenizer.json.
+
+    .vocab_size   one more than the highest id
+    .end          id of the end-of-text token, which begins every document and so ends the one before
+    .hash         SHA-256 of tokenizer.json: two tokenizers with the same hash are the same
+    """
+
+    def __init__(self, definition: str, beside: dict[str, str], end: str | int | None = None):
+        self.definition, self.beside = definition, beside
+        self.hash = hashlib.sha256(definition.encode()).hexdigest()
+        self._inner = tokenizers.Tokenizer.from_str(definition)
+        self._inner.no_truncation()  # a cut that a file asks for would lose text without a word
+        self._inner.no_padding()
+        self._inner.encode_special_tokens = True
+        vocabulary = self._inner.get_vocab(with_added_tokens=True)
+        self.vocab_size = max(vocabulary.values()) + 1
+        self.end = _end_id(vocabulary, end)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text, without begin or end tokens."""
+        return self._inner.encode(text, add_special_tokens=False).ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of many texts, on all cores."""
+        encoded = self._inner.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [one.ids for one in encoded]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids; special tokens leave nothing, bytes that are no UTF-8 become U+FFFD."""
+        return self._inner.decode([int(id) for id in ids], skip_special_tokens=True)
+
+    def bytes_of(self, id: int) -> bytes:
+        """The exact bytes that a token stands for; b"" for a special token or an id without a token.
+
+        Joined over a text's ids they are its UTF-8 bytes. SentencePiece-style tokenizers give one space more
+        at the very beginning, which `decode` takes away.
+        """
+        return self._bytes.get(int(id), b"")
+
+    def save(self, folder: str | Path) -> None:
+        """Write tokenizer.json and what stands beside it to a folder. Raises ServiceError for a full disk."""
+        for name, text in ({"tokenizer.json": self.definition} | self.beside).items():
+            write_file(Path(folder) / name, text.encode())
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Tokenizer":
+        """Open a folder that upwell or transformers wrote. Raises CheckpointError naming the file at fault."""
+        folder = Path(folder)
+        path = folder / "tokenizer.json"
+        if not path.is_file():
+            raise CheckpointError(
+                f"{folder} has no tokenizer.json; name a checkpoint folder or one written by `upwell tokenizer`."
+            )
+        beside = {name: _read_text(folder / name) for name in BESIDE if (folder / name).is_file()}
+        definition = _read_text(path)
+        try:
+            return cls(definition, beside, _end_of(folder))
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        except Exception as error:  # the library raises a bare Exception for whatever it cannot read
+            raise CheckpointError(f"{path} is damaged: {error}; copy it again from its source.") from error
+
+    @cached_property
+    def _bytes(self) -> dict[int, bytes]:
+        """id -> bytes of every token that is no special one."""
+        to_bytes = _piece_to_bytes(json.loads(self.definition))
+        added = self._inner.get_added_tokens_decoder()
+        table = {}
+        for piece, id in self._inner.get_vocab(with_added_tokens=True).items():
+            if id in added:
+                table[id] = b"" if added[id].special else added[id].content.encode()
+            else:
+                table[id] = to_bytes(piece)
+        return table
+
+
+def train(texts: Iterable[str], vocab_size: int, pieces: str = PIECES) -> Tokenizer:
+    """A byte-level BPE tokenizer with <|endoftext|> as id 0 and then at most vocab_size - 1 learnt tokens.
+
+    texts are read once and may be a generator: memory grows with the number of different words only. The same
+    texts give the same tokenizer. A corpus too small for the size gives fewer tokens: see `.vocab_size`.
+    Raises DataError for a vocab_size that cannot hold the 256 bytes. (Sennrich, Haddow, Birch 2016; the
+    byte alphabet is that of GPT-2.)
+    """
+    if vocab_size < ALPHABET + 1:
+        raise DataError(
+            f"A vocabulary of {vocab_size} cannot hold the {ALPHABET} bytes and the end-of-text token; "
+            f"ask for at least {ALPHABET + 1}, for real text 2,000 or more."
+        )
+    inner = tokenizers.Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(pieces), behavior="isolated")
+    bytes_of_pieces = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    inner.pre_tokenizer = pre_tokenizers.Sequence([split, bytes_of_pieces])
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[END],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        min_frequency=2,
+        show_progress=False,
+    )
+    inner.train_from_iterator(texts, trainer)
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": END,
+        "eos_token": END,
+        "pad_token": END,
+        "clean_up_tokenization_spaces": False,
+        "add_prefix_space": False,
+        "model_max_length": 1 << 30,
+    }
+    return Tokenizer(inner.to_str(pretty=True), {BESIDE[0]: json.dumps(config, indent=2) + "\n"}, END)
+
+
+def _end_of(folder: Path) -> str | int | None:
+    """What a folder says its end-of-text token is: eos_token by name, else eos_token_id by number."""
+    named = _read_json(folder / "tokenizer_config.json").get("eos_token")
+    named = named.get("content") if isinstance(named, dict) else named
+    if named is not None:
+        return named
+    for name in ("generation_config.json", "config.json"):
+        id = _read_json(folder / name).get("eos_token_id")
+        id = id[0] if isinstance(id, list) and id else id
+        if isinstance(id, int):
+            return id
+    return None
+
+
+def _end_id(vocabulary: dict[str, int], end: str | int | None) -> int:
+    if isinstance(end, int):
+        return end
+    for name in USUAL_ENDS if end is None else (end,):
+        if name in vocabulary:
+            return vocabulary[name]
+    raise CheckpointError(
+        f"the end-of-text token {end or 'of none of the usual names'} is not in the vocabulary; "
+        "name it as eos_token in tokenizer_config.json."
+    )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); copy it again from its source.") from error
+
+
+def _read_json(path: Path) -> dict:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(_read_text(path))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no JSON ({error}); copy it again from its source.") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds no JSON object; copy it again from its source.")
+    return content
+
+
+def _piece_to_bytes(definition: dict):
+    """The function from a vocabulary's spelling of a token to its bytes, by what the decoder says it is."""
+    kinds = _kinds(definition.get("decoder")) | _kinds(definition.get("pre_tokenizer"))
+    if "ByteLevel" in kinds:
+        table = _byte_alphabet()
+        return lambda piece: bytes(table[character] for character in piece)
+    if "ByteFallback" in kinds or "Metaspace" in kinds:
+        return _from_sentencepiece
+    raise CheckpointError(
+        "the tokens' bytes are unknown: expected a byte-level or SentencePiece-style tokenizer, "
+        f"found {', '.join(sorted(kinds)) or 'no decoder'}."
+    )
+
+
+def _from_sentencepiece(piece: str) -> bytes:
+    if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
+        return bytes([int(piece[3:5], 16)])
+    return piece.replace("\u2581", " ").encode()
+
+
+def _kinds(part: dict | None) -> set[str]:
+    if not part:
+        return set()
+    inner = part.get("decoders", []) + part.get("pretokenizers", [])
+    return {part.get("type", "")}.union(*(_kinds(one) for one in inner))
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """GPT-2's spelling of bytes as visible characters: Latin-1's own where visible, else 256 and onward."""
+    visible = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    hidden = [byte for byte in range(256) if byte not in visible]
+    return {chr(byte): byte for byte in visible} | {chr(256 + n): byte for n, byte in enumerate(hidden)}
