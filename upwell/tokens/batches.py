@@ -1,10 +1,11 @@
 """(B, T) windows of a token store, as torch tensors.
 
-`Packed` is for learning: endless, shuffled, and sample i is a pure function of (seed, i), so the position of a
-run in its data is one integer. `whole` is for measuring: each token once, in order. Neither knows the model.
+`Packed` is for learning: endless, shuffled, and sample i is a pure function of (seed, i), so the position of
+a run in its data is one integer. `whole` is for measuring: each token once, in order. Neither knows the
+model.
 
-Each row is a window of T + 1 tokens of the flat store, whatever documents it cuts through; `documents` numbers
-the documents inside the row, so that attention and positions can stop at their borders.
+Each row is a window of T + 1 tokens of the flat store, whatever documents it cuts through; `documents`
+numbers the documents inside the row, so that attention and positions can stop at their borders.
 """
 
 import math
@@ -37,10 +38,11 @@ class Batch(NamedTuple):
 
 
 class Packed:
-    """Shuffled windows of `context` tokens without end; .batch(first, size) gives samples first .. first+size-1.
+    """Shuffled windows of `context` tokens without end; .batch(first, size) gives samples from `first` on.
 
     An epoch visits `samples_per_epoch` windows once, in an order of its own and with cuts of its own: the
-    windows of epoch e all lie `phase(e)` tokens further on. Raises DataError where the store is too short.
+    windows of an epoch all begin some tokens further on, by chance. Raises DataError where the store is too
+    short.
     """
 
     def __init__(self, store: Store, context: int, seed: int):
@@ -51,7 +53,7 @@ class Packed:
             )
         self.store, self.context, self.seed = store, context, seed
         self.samples_per_epoch = max(1, (len(store) - context) // context)
-        self._phases = min(context, len(store) - self.samples_per_epoch * context)
+        self._phases = len(store) - self.samples_per_epoch * context
 
     def batch(self, first: int, size: int) -> Batch:
         """Samples first .. first + size - 1 as a Batch with B = size, T = context."""
@@ -66,7 +68,7 @@ class Packed:
 
 
 def whole(store: Store, context: int, size: int = 16) -> Iterator[Batch]:
-    """Every token of a store after its first as a target exactly once, in rows of `context`, `size` rows a batch.
+    """Every token of a store after its first as a target exactly once: rows of `context`, batches of `size`.
 
     The last rows are padded: the end-of-text token in, target -100.
     """
@@ -81,8 +83,8 @@ def permuted(numbers: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
     """A permutation of 0 .. count-1, evaluated at `numbers` alone; `key` (uint64) chooses which one.
 
     A Feistel network over a rectangle that barely holds `count`, walked until it lands below `count` (the
-    generalised cipher of Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). No table: any epoch
-    of any corpus costs nothing to enter in the middle.
+    generalised cipher of Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). No table: any
+    epoch of any corpus costs nothing to enter in the middle.
     """
     width = math.isqrt(count - 1) + 1
     sides = np.uint64(width), np.uint64(-(-count // width))
@@ -103,7 +105,7 @@ def _feistel(numbers: np.ndarray, sides: tuple[np.uint64, np.uint64], key: np.nd
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """Spread 64 bits over 64 bits: the finaliser of SplitMix64 (Steele, Lea, Flood 2014); arrays wrap around."""
+    """Spread 64 bits over 64 bits: SplitMix64's finaliser (Steele, Lea, Flood 2014); arrays wrap around."""
     x = x + TURNS[1]
     x = (x ^ x >> 30) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ x >> 27) * np.uint64(0x94D049BB133111EB)

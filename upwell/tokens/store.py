@@ -48,7 +48,7 @@ def write(
 
 
 class Store:
-    """A store opened for reading: len(store) tokens, .documents, .starts (documents + 1,), .read(start, stop).
+    """A store opened for reading: len(store) tokens, .documents, .starts (documents + 1,), .read(a, b).
 
     Also .vocab_size, .end, .text_bytes (UTF-8 bytes of the text) and .tokenizer (its hash), as written.
     Raises DataError naming the file that is missing, cut short or at odds with the index.
@@ -183,4 +183,6 @@ def _read_starts(folder: Path, index: dict) -> np.ndarray:
 
 
 def _damaged(path: Path, what: str) -> DataError:
-    return DataError(f"{path} {what}: the store is damaged or was copied in part; run `upwell prepare` again.")
+    return DataError(
+        f"{path} {what}: the store is damaged or was copied in part; run `upwell prepare` again."
+    )

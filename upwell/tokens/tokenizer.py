@@ -1,11 +1,12 @@
 """Text to token ids and back, over the `tokenizers` library.
 
-We train byte-level BPE: every string has ids, every id sequence has bytes, nothing is unknown. We also open the
-tokenizer.json of others (GPT-2, LLaMA, SentencePiece style with byte fallback). A folder holds `tokenizer.json`
-and `tokenizer_config.json` in the layout that transformers' AutoTokenizer opens with the same ids.
+We train byte-level BPE: every string has ids, every id sequence has bytes, nothing is unknown. We also open
+the tokenizer.json of others (GPT-2, LLaMA, SentencePiece style with byte fallback). A folder holds
+`tokenizer.json` and `tokenizer_config.json` in the layout that transformers' AutoTokenizer opens with the
+same ids.
 
-Text never turns into special tokens here: a user who types <|endoftext|> gets the ids of those characters, and
-no begin or end token is added unless the caller does it.
+Text never turns into special tokens here: a user who types <|endoftext|> gets the ids of those characters,
+and no begin or end token is added unless the caller does it.
 """
 
 import hashlib
@@ -26,8 +27,9 @@ BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "chat_template.jin
 USUAL_ENDS = (END, "</s>", "<|end_of_text|>", "<eos>", "[SEP]")
 
 # Merges never cross these borders. Han characters are words of their own beside other letters, because a
-# Chinese sentence that holds a Latin name has no spaces around it; at most two digits, so that numbers are cut
-# alike everywhere and do not fill a small vocabulary; white space that leads a line (code) stays in one piece.
+# Chinese sentence that holds a Latin name has no spaces around it; at most two digits, so that numbers are
+# cut alike everywhere and do not fill a small vocabulary; white space that leads a line (code) stays in one
+# piece.
 PIECES = "|".join(
     (
         r"'(?:[sdmtSDMT]|ll|LL|ve|VE|re|RE)(?!\p{L})",  # English endings: 's, 'll
@@ -89,12 +91,12 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Tokenizer":
-        """Open a folder that upwell or transformers wrote. Raises CheckpointError naming the file at fault."""
+        """Open a folder that upwell or transformers wrote. Raises CheckpointError naming the file."""
         folder = Path(folder)
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise CheckpointError(
-                f"{folder} has no tokenizer.json; name a checkpoint folder or one written by `upwell tokenizer`."
+                f"{folder} has no tokenizer.json; name a checkpoint folder or one by `upwell tokenizer`."
             )
         beside = {name: _read_text(folder / name) for name in BESIDE if (folder / name).is_file()}
         definition = _read_text(path)
