@@ -1,0 +1,48 @@
+# upwell: `make` lists what there is; `make quickstart` goes from nothing to a model of your own.
+
+PYTHON ?= python3
+ARGS ?=
+SETUP = $(PYTHON) tools/setup.py $(if $(UV),--uv) $(if $(TORCH),--torch "$(TORCH)")
+BIN = $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart setup test test-all bench lint clean
+
+help:  ## this list
+	@echo "make quickstart   .venv, upwell with exact pins, then a model of your own; ARGS='--lang zh --minutes 10'"
+	@echo "make setup        only .venv with upwell and what its tests need"
+	@echo "make test         set up everything and run the tests, but for the slow ones"
+	@echo "make test-all     the slow tests (long runs, the built wheel, peers)"
+	@echo "make bench        us beside our peers, ratios printed; ARGS for bench/pretrain.py"
+	@echo "make lint         ruff"
+	@echo "make clean        remove what builds and tests left, but no run and no .venv"
+	@echo ""
+	@echo "UV=1 installs with uv. PYTHON=python3.12 names the Python. TORCH='WORDS' is given to pip for torch:"
+	@echo "a version, the path of a wheel, or an index (TORCH='torch --index-url ADDRESS')."
+
+quickstart:
+	@$(SETUP)
+	@$(BIN)/upwell quickstart $(ARGS)
+
+setup:
+	@$(SETUP) --test
+
+test:
+	@$(SETUP) --test --browser
+	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+
+test-all:
+	@$(SETUP) --test --browser
+	$(BIN)/python -m pytest -q -m slow $(ARGS)
+
+bench:
+	@$(SETUP) --test
+	$(BIN)/python bench/pretrain.py $(ARGS)
+
+lint:
+	@$(SETUP) --test
+	$(BIN)/ruff check .
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
