@@ -1,0 +1,10 @@
+"""LOGITS TO TEXT. Four small roles and a ten-line loop.
+
+    session      a model, its cache and its rows: start, step with parents; knows no text
+    filters      functions (tokens so far, logits) -> logits
+    strategies   one file each; a coroutine that yields Steps and returns what it found, best first
+    engine       run() drives one strategy over one session, Engine drives many and batches their rows
+    backend      what every later room sees: generate, score, embed, on our engine or on a server of others
+
+Letters for shapes: B rows of a batch, T tokens, V vocabulary. Importing this package imports no torch.
+"""

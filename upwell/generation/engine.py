@@ -1,0 +1,309 @@
+"""Strategies meet sessions: run() drives one over one, Engine drives many and batches their rows in each model step.
+
+Engine owns the model in one worker thread. Requests wait in a bounded line that is fair between clients, advance
+together, and share nothing but the matrix products: each has its own strategy, filters, stop and random numbers.
+What goes wrong in one (an exception of its strategy, logits that are no numbers) fails that one; a model step that
+raises fails the requests of that step; the engine goes on. It knows tokens and no text.
+"""
+
+import itertools
+import queue
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from ..errors import ServiceError, UpwellError
+from .session import Session, check_prompts
+from .steps import Found, Search, Step, Token
+
+PREFILL = 4096   # tokens, padding included, that are read at most at once for new requests, so that others wait little
+
+
+def run(strategy: Search, session: Session) -> list[Found]:
+    """Drive one strategy over one session; the strategy was begun with session.logits. Gives what it found."""
+    try:
+        step = next(strategy)
+        while True:
+            step = strategy.send(session.step(step.tokens, step.parents))
+    except StopIteration as end:
+        return end.value
+
+
+class Busy(ServiceError):
+    """The line is full: come again later."""
+
+
+class Job:
+    """One request in the engine. Iterating gives lists of Tokens as they become certain; then .found is there.
+
+    prompt      token ids
+    begin       logits (1, V) -> a strategy's coroutine; called in the engine's thread
+    max_new     the most tokens that it will write
+    client      whose request it is; clients take turns
+    """
+
+    def __init__(self, prompt: list[int], begin: Callable[[Tensor], Search], max_new: int, client: str = ""):
+        self.prompt, self.begin, self.max_new, self.client = prompt, begin, max_new, client
+        self.found: list[Found] | None = None
+        self.cancelled = False
+        self.shown = 0              # tokens given out
+        self.rows = 1               # of the session, at the moment
+        self.step: Step | None = None
+        self._events: queue.SimpleQueue = queue.SimpleQueue()
+
+    def cancel(self) -> None:
+        """Give up: the engine drops it before its next step. Iteration ends; .found stays None."""
+        self.cancelled = True
+        self._events.put(None)
+
+    def __iter__(self) -> Iterator[list[Token]]:
+        while (event := self._events.get()) is not None and not self.cancelled:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+
+    @property
+    def alive(self) -> bool:
+        """Whether it wants another step."""
+        return self.step is not None and not self.cancelled
+
+    def start(self, logits: Tensor) -> None:
+        """Its prompt has been read: logits (1, V)."""
+        self._guarded(logits, lambda: next(self._begun(logits)))
+
+    def feed(self, logits: Tensor) -> None:
+        """Its step has been done: logits (rows, V)."""
+        self._guarded(logits, lambda: self._search.send(logits))
+
+    def fail(self, error: Exception) -> None:
+        """It is over, and whoever iterates is told why."""
+        self.step = None
+        self._events.put(error if isinstance(error, UpwellError) else _failure(error))
+
+    def _begun(self, logits: Tensor) -> Search:
+        self._search = self.begin(logits)
+        return self._search
+
+    def _guarded(self, logits: Tensor, advance: Callable[[], Step]) -> None:
+        """Whatever goes wrong here is this request's alone."""
+        self.rows = len(logits)
+        try:
+            check_numbers(logits, len(self.prompt) + self.shown)
+            self.step = advance()
+            self._show(self.step.settled)
+        except StopIteration as end:
+            self.step, self.found = None, end.value
+            self._show(self.found[0].tokens[self.shown :])
+            self._events.put(None)
+        except Exception as error:
+            self.fail(error)
+
+    def _show(self, tokens: tuple[Token, ...]) -> None:
+        self.shown += len(tokens)
+        if tokens:
+            self._events.put(list(tokens))
+
+
+def check_numbers(logits: Tensor, read: int) -> None:
+    """Logits (rows, V) must be numbers; a NaN would otherwise be sampled as if it were one."""
+    if not logits.amax(-1).isfinite().all():
+        raise UpwellError(f"the model gave logits that are no numbers after {read} tokens; "
+                          "its weights are damaged, or its number format is too narrow: try float32")
+
+
+def _failure(error: Exception) -> ServiceError:
+    failure = ServiceError(f"the engine failed at this step ({type(error).__name__}: {error}); try the request again")
+    failure.__cause__ = error
+    return failure
+
+
+class Line:
+    """First come, first served within a client; clients take turns. At most `most` wait in all."""
+
+    def __init__(self, most: int):
+        self.most = most
+        self._clients: OrderedDict[str, deque[Job]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._clients.values()))
+
+    def put(self, job: Job) -> None:
+        """Raises Busy when the line is full."""
+        if len(self) >= self.most:
+            self._drop_cancelled()
+        if len(self) >= self.most:
+            raise Busy(f"{len(self)} requests are waiting, as many as may; try again in a few seconds")
+        self._clients.setdefault(job.client, deque()).append(job)
+
+    def first(self) -> Job:
+        """The one whose turn it is; it stays."""
+        return next(iter(self._clients.values()))[0]
+
+    def take(self) -> Job:
+        """The one whose turn it is; its client goes to the end."""
+        client, jobs = self._clients.popitem(last=False)
+        job = jobs.popleft()
+        if jobs:
+            self._clients[client] = jobs
+        return job
+
+    def _drop_cancelled(self) -> None:
+        left = {client: deque(job for job in jobs if not job.cancelled) for client, jobs in self._clients.items()}
+        self._clients = OrderedDict((client, jobs) for client, jobs in left.items() if jobs)
+
+
+class Engine:
+    """One model for many requests, in a thread of its own.
+
+    rows        requests that advance together
+    waiting     requests that may wait in line
+    """
+
+    def __init__(self, model, rows: int = 16, waiting: int = 256):
+        self.model, self.rows = model, rows
+        self.running: list[Job] = []            # in the order of their rows in the session
+        self._session: Session | None = None
+        self._line, self._calls, self._closing = Line(waiting), deque(), False
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="upwell-engine", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> Job:
+        """Put a request in line. Raises SettingsError for a prompt that does not fit, Busy for a full line."""
+        check_prompts([job.prompt], self.model.config.context, self.model.config.vocab, job.max_new)
+        with self._wake:
+            self._check_open()
+            self._line.put(job)
+            self._wake.notify()
+        return job
+
+    def call(self, function: Callable):
+        """function(model) in the engine's thread between two steps; gives what it gives and raises what it raises."""
+        answer: queue.SimpleQueue = queue.SimpleQueue()
+        with self._wake:
+            self._check_open()
+            self._calls.append((function, answer))
+            self._wake.notify()
+        value, error = answer.get()
+        if error is not None:
+            raise error
+        return value
+
+    def close(self) -> None:
+        """Stop after the current step; what runs or waits fails with a ServiceError."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    @property
+    def waiting(self) -> int:
+        """Requests in line."""
+        return len(self._line)
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise ServiceError("the engine is closed; open the model again")
+
+    def _work(self) -> None:
+        try:
+            with torch.inference_mode():
+                while self._wait():
+                    self._answer_calls()
+                    self._admit()
+                    self._step()
+        finally:
+            self._end()
+
+    def _wait(self) -> bool:
+        """Sleep until there is something to do; False when it is time to end."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._closing or self._calls or self.running or len(self._line))
+            return not self._closing
+
+    def _answer_calls(self) -> None:
+        while self._calls:
+            function, answer = self._calls.popleft()
+            try:
+                answer.put((function(self.model), None))
+            except Exception as error:
+                answer.put((None, error))
+
+    def _admit(self) -> None:
+        """Read the prompts of those whose turn it is and put their rows behind the others."""
+        jobs = self._next()
+        if not jobs:
+            return
+        try:
+            most = max(len(job.prompt) + job.max_new for job in jobs)
+            session = Session(self.model, [job.prompt for job in jobs], most)
+            logits = session.logits
+            if self._session is not None:
+                self._session.join(session)
+            self._session = self._session or session
+        except Exception as error:
+            for job in jobs:
+                job.fail(error)
+            return
+        self.running += jobs
+        for job, part in zip(jobs, logits.split(1), strict=True):
+            job.start(part)
+
+    def _next(self) -> list[Job]:
+        """As many from the line as there are rows free, and as fit into one reading."""
+        jobs: list[Job] = []
+        with self._wake:
+            free, longest = self.rows - sum(job.alive for job in self.running), 0
+            while len(self._line) and len(jobs) < free:
+                longest = max(longest, len(self._line.first().prompt))
+                if jobs and longest * (len(jobs) + 1) > PREFILL:
+                    break
+                job = self._line.take()
+                jobs += [] if job.cancelled else [job]
+        return jobs
+
+    def _step(self) -> None:
+        """One step of the model for all who want one; rows of the others are dropped by it."""
+        live, tokens, parents = [], [], []
+        for job, row in zip(self.running, _starts(self.running), strict=True):
+            if job.alive:
+                step = job.step             # read once: a cancel may come at any moment
+                live.append((job, len(step.tokens)))
+                tokens.append(step.tokens)
+                parents.append(step.parents + row)
+        self.running = [job for job, _ in live]
+        if not live:
+            self._session = None
+            return
+        try:
+            logits = self._session.step(torch.cat(tokens), torch.cat(parents))
+        except Exception as error:
+            self._drop(error)
+            return
+        for (job, _), part in zip(live, logits.split([rows for _, rows in live]), strict=True):
+            job.feed(part)
+
+    def _drop(self, error: Exception) -> None:
+        """A step failed: its requests are over, and its cache, which may be half written."""
+        for job in self.running:
+            job.fail(error)
+        self.running, self._session = [], None
+
+    def _end(self) -> None:
+        """Nobody must wait for an engine that is gone."""
+        closed = ServiceError("the engine was closed before this request was done; send it again")
+        with self._wake:
+            self._closing = True
+            self._drop(closed)
+            while len(self._line):
+                self._line.take().fail(closed)
+            for _, answer in self._calls:
+                answer.put((None, closed))
+
+
+def _starts(jobs: list[Job]) -> list[int]:
+    """The first row of each job in the session."""
+    return [0, *itertools.accumulate(job.rows for job in jobs)][:-1]
