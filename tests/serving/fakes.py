@@ -1,0 +1,74 @@
+"""Backends whose every word is known, and a real server around them."""
+
+import asyncio
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+
+import uvicorn
+
+from upwell.generation.settings import Piece, Usage
+
+
+@dataclass
+class Scripted:
+    """Writes the words it was given, a piece each, `pause` seconds apart, and remembers what it was asked."""
+
+    words: tuple[str, ...] = ("once", " upon", " a", " time")
+    pause: float = 0.0
+    fault: Exception | None = None
+    fault_after: int = 0
+    name: str = "scripted"
+    asked: list = field(default_factory=list)
+    alive: int = 0
+
+    def generate(self, prompt, settings):
+        self.asked.append((prompt, settings))
+        self.alive += 1
+        try:
+            yield from self._pieces(prompt, settings)
+        finally:
+            self.alive -= 1
+
+    def _pieces(self, prompt, settings):
+        words = self.words[: settings.max_new]
+        for number, word in enumerate(words):
+            if self.fault and number >= self.fault_after:
+                raise self.fault
+            time.sleep(self.pause)
+            yield Piece(word, (number,), (-1.0,))
+        finish = "length" if len(words) == settings.max_new else "stop"
+        yield Piece(finish=finish, usage=Usage(prompt=len(prompt), new=len(words)))
+
+
+class Running:
+    """uvicorn around an application, in a thread."""
+
+    def __init__(self, service):
+        self.service = service
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.server = uvicorn.Server(uvicorn.Config(service, log_level="warning", timeout_graceful_shutdown=1))
+        self.thread = threading.Thread(target=asyncio.run, args=[self.server.serve([self.socket])])
+        self.thread.start()
+        wait_until(lambda: self.server.started)
+
+    def stop(self):
+        self.server.should_exit = True
+        self.thread.join(10)
+        self.socket.close()
+        assert not self.thread.is_alive()
+
+    @property
+    def slots(self):
+        return self.service.state.desk.slots
+
+
+def wait_until(true, seconds=10.0):
+    """Wait for a condition; the limit only catches a hang."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)

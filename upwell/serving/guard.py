@@ -1,0 +1,111 @@
+"""What stands before every route: request id, host, origin, key, headers, and the last net for our own faults.
+
+A plain ASGI layer. It denies first: a path that is not named as open needs the key, be it a route or not.
+Knows paths and headers; knows nothing of what the routes do. Logs carry method, path and status, never a
+key, a query or a body.
+"""
+
+import logging
+import re
+import secrets
+
+from starlette.datastructures import Headers, MutableHeaders
+
+from upwell.serving.refusals import Refusal, unexpected
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+HEADERS = {
+    # 'self' without any inline: the page's own files only. Trusted Types make innerHTML throw.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+                               "connect-src 'self'; base-uri 'none'; form-action 'none'; "
+                               "frame-ancestors 'none'; require-trusted-types-for 'script'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cache-Control": "no-store",
+}
+log = logging.getLogger("upwell.serving")
+
+
+class Guard:
+    """An ASGI application around another.
+
+    key    what `Authorization: Bearer` must hold; None: no key is asked for
+    open   the paths that need no key
+    hosts  the names that a request may call us by (against DNS rebinding); None: any
+    """
+
+    def __init__(self, inner, key: str | None, open: frozenset[str], hosts: frozenset[str] | None):
+        self.inner, self.key, self.open, self.hosts = inner, key, open, hosts
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1003})
+            return
+        if scope["type"] != "http":
+            await self.inner(scope, receive, send)
+            return
+        headers, started = Headers(scope=scope), []
+        name = request_id(headers)
+
+        async def send_dressed(message):
+            if message["type"] == "http.response.start":
+                started.append(message["status"])
+                dress(MutableHeaders(raw=message.setdefault("headers", [])), name)
+            await send(message)
+
+        await self._answer(scope, headers, receive, send_dressed, started)
+        log.info("%s %s %s %s", scope["method"], scope["path"], started[0] if started else "-", name)
+
+    async def _answer(self, scope, headers, receive, send, started: list[int]) -> None:
+        try:
+            self.check(scope["path"], headers)
+            await self.inner(scope, receive, send)
+        except Refusal as refusal:
+            await refusal.response()(scope, receive, send)
+        except Exception:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            if started:
+                raise
+            await unexpected().response()(scope, receive, send)
+
+    def check(self, path: str, headers: Headers) -> None:
+        """Raise the Refusal that this request deserves before any route sees it."""
+        host = headers.get("host", "").lower()
+        if self.hosts is not None and host_name(host) not in self.hosts:
+            raise Refusal(403, "This server answers to " + ", ".join(sorted(self.hosts)) + " only; its Host header "
+                               "names another. Start it with --host to serve other names.", code="host_not_allowed")
+        origin = headers.get("origin")
+        if origin is not None and origin.lower().partition("://")[2] != host:
+            raise Refusal(403, "Pages of other origins may not call this server.", code="origin_not_allowed")
+        if self.key is not None and path not in self.open and not self.key_fits(headers):
+            raise Refusal(401, "This server needs its API key: send `Authorization: Bearer KEY`.",
+                          code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+
+    def key_fits(self, headers: Headers) -> bool:
+        """Compared in constant time, whatever bytes were sent."""
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        expected = self.key.encode("utf-8")
+        return scheme.lower() == "bearer" and secrets.compare_digest(given.strip().encode("latin-1"), expected)
+
+
+def host_name(host: str) -> str:
+    """A Host header without its port; an IPv6 address keeps its brackets."""
+    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+
+
+def request_id(headers: Headers) -> str:
+    """The client's own id where it is a plain one, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if GIVEN_ID.fullmatch(given) else "req-" + secrets.token_hex(8)
+
+
+def dress(headers: MutableHeaders, name: str) -> None:
+    """Add what every answer carries; a route's own header wins."""
+    headers["X-Request-Id"] = name
+    for key, value in HEADERS.items():
+        headers.setdefault(key, value)

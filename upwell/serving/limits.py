@@ -1,0 +1,135 @@
+"""How much happens at once: slots, a line before them, and one generation in a thread of its own.
+
+A backend's `generate` is a plain iterator that computes; here it runs in a thread and its pieces arrive in
+the event loop. Whoever stops reading stops the generation at its next piece. Knows nothing of HTTP but the
+429 that a full line is answered with.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from upwell.serving.refusals import Refusal
+
+END = object()
+
+
+class Slots:
+    """At most `running` requests at work and `waiting` in line, served in their order."""
+
+    def __init__(self, running: int, waiting: int):
+        self.limit, self.line_limit = running, waiting
+        self.running = 0
+        self.line: deque[asyncio.Future] = deque()
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        """A slot for as long as the block runs; a full line is a 429 at once."""
+        await self._take()
+        try:
+            yield
+        finally:
+            self._give()
+
+    async def _take(self) -> None:
+        if self.running < self.limit:
+            self.running += 1
+            return
+        if len(self.line) >= self.line_limit:
+            raise Refusal(429, f"All {self.limit} slots and all {self.line_limit} places in line are taken; "
+                               "try again in a second.", code="queue_full", headers={"Retry-After": "1"})
+        turn = asyncio.get_running_loop().create_future()
+        self.line.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():    # the slot was handed over while its taker left
+                self._give()
+            raise
+
+    def _give(self) -> None:
+        """Hand the slot to the first in line who is still there."""
+        while self.line:
+            turn = self.line.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.running -= 1
+
+
+async def in_thread(start: Callable[[], Iterator[Any]]) -> AsyncIterator[Any]:
+    """The items of `start()`, computed in a thread; closing this iterator ends the thread.
+
+    The iterator's end, be it by its last item, an error or a reader who left, waits until the thread has
+    ended, so that what it held (a slot, a cache) is free when the caller goes on.
+    """
+    worker = Worker(start)
+    try:
+        while (item := await worker.items.get()) is not END:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        await worker.stop()
+
+
+class Worker:
+    """One thread that walks one iterator and posts its items to the event loop that made it."""
+
+    def __init__(self, start: Callable[[], Iterator[Any]]):
+        self.loop = asyncio.get_running_loop()
+        self.items: asyncio.Queue = asyncio.Queue()
+        self.stopped = threading.Event()
+        self.ended = asyncio.Event()
+        self.iterator: Iterator[Any] | None = None
+        # A daemon: a backend that hangs must not keep the process alive after a second Ctrl-C.
+        threading.Thread(target=self._walk, args=(start,), name="generation", daemon=True).start()
+
+    async def stop(self) -> None:
+        """Ask the thread to end and wait for it, even while the waiting task is being cancelled."""
+        self.stopped.set()
+        self._close()
+        cancelled = False
+        while not self.ended.is_set():
+            try:
+                await self.ended.wait()
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError
+
+    def _close(self) -> None:
+        """Tell the iterator too: an engine's drops the work at once. A generator can't be told while it computes."""
+        try:
+            if hasattr(self.iterator, "close"):
+                self.iterator.close()
+        except ValueError:
+            pass
+
+    def _walk(self, start: Callable[[], Iterator[Any]]) -> None:
+        try:
+            self.iterator = start()
+            self._post_all(self.iterator)
+        except BaseException as error:     # the reader raises it again
+            self._post(self.items.put_nowait, error)
+        finally:
+            self._post(self.items.put_nowait, END)
+            self._post(self.ended.set)
+
+    def _post_all(self, items: Iterator[Any]) -> None:
+        try:
+            for item in items:
+                if self.stopped.is_set():
+                    return
+                self._post(self.items.put_nowait, item)
+        finally:
+            self._close()
+
+    def _post(self, function: Callable, *values: Any) -> None:
+        try:
+            self.loop.call_soon_threadsafe(function, *values)
+        except RuntimeError:
+            self.stopped.set()      # the loop has closed: nobody reads any more
