@@ -1,0 +1,16 @@
+"""Which documents are held out for measuring: decided by a document's own text and a seed, by nothing else.
+
+So the split is the same whatever the order, the file names or the other documents, and two documents with the
+same text are always on the same side.
+"""
+
+import hashlib
+
+from upwell.text import Document
+
+
+def held_out(document: Document, share: float, seed: int) -> bool:
+    """True for about `share` (0 .. 1) of all documents; a pure function of (text, seed), rising with share."""
+    content = f"{seed}\n{document.text}".encode("utf-8", errors="surrogatepass")
+    number = int.from_bytes(hashlib.sha256(content).digest()[:8], "big")
+    return number < share * 2**64
