@@ -6,9 +6,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-import uvicorn
-
 from upwell.generation.settings import Piece, Usage
+from upwell.serving.server import Server
 
 
 @dataclass
@@ -43,14 +42,14 @@ class Scripted:
 
 
 class Running:
-    """uvicorn around an application, in a thread."""
+    """The server as `upwell serve` runs it, in a thread."""
 
     def __init__(self, service):
         self.service = service
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.server = uvicorn.Server(uvicorn.Config(service, log_level="warning", timeout_graceful_shutdown=1))
+        self.server = Server(service, 1, lambda: None)
         self.thread = threading.Thread(target=asyncio.run, args=[self.server.serve([self.socket])])
         self.thread.start()
         wait_until(lambda: self.server.started)
@@ -72,3 +71,14 @@ def wait_until(true, seconds=10.0):
     while not true():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.005)
+
+
+def tiny_checkpoint(folder, context=64):
+    """A model folder with random weights and a byte-level tokenizer; wide noise, so that its choices are clear."""
+    from tests.generation.tiny import tiny_model
+    from upwell.model.hub import Checkpoint, save
+    from upwell.tokens.tokenizer import train
+
+    tokenizer = train(["the river flows to the sea and the sea is wide"] * 10, 300)
+    model = tiny_model(tokenizer.vocab_size, context=context)
+    return save(Checkpoint(model, tokenizer, model.config, None), folder)

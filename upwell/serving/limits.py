@@ -89,7 +89,7 @@ class Worker:
         threading.Thread(target=self._walk, args=(start,), name="generation", daemon=True).start()
 
     async def stop(self) -> None:
-        """Ask the thread to end and wait for it, even while the waiting task is being cancelled."""
+        """Ask the thread to end and wait for it, even where the waiting task is cancelled; twice is an order."""
         self.stopped.set()
         self._close()
         cancelled = False
@@ -97,6 +97,8 @@ class Worker:
             try:
                 await self.ended.wait()
             except asyncio.CancelledError:
+                if cancelled:
+                    break
                 cancelled = True
         if cancelled:
             raise asyncio.CancelledError
