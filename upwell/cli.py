@@ -44,10 +44,11 @@ def main(argv: list[str] | None = None) -> int:
         # The reader (head, less) has gone: Python's own flush at exit must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (UpwellError, OSError, MemoryError) as error:
-        if os.environ.get("UPWELL_DEBUG"):
+    except Exception as error:
+        told = sentence(error)
+        if not told or os.environ.get("UPWELL_DEBUG"):
             raise
-        terminal.fail(sentence(error))
+        terminal.fail(told)
         return 2
 
 
@@ -103,12 +104,25 @@ def overview() -> str:
     return "\n".join(lines + ["Start with: upwell quickstart"])
 
 
-def sentence(error: BaseException) -> str:
-    """An error of the user's or the world's in one sentence (several lines where it lists several faults)."""
-    if isinstance(error, MemoryError):
-        return f"The memory of this machine is not enough: {str(error) or 'try smaller sizes'}."
-    if not isinstance(error, OSError):
+def sentence(error: Exception) -> str:
+    """An error of the user's or the world's in one sentence (a line each where several are listed).
+
+    "" for a fault of our own, which keeps its traceback.
+    """
+    if isinstance(error, UpwellError):
         return str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return _refused(error)
+    text = str(error)
+    if "No space left on device" in text:  # safetensors and torch raise errors of their own for it
+        return f"No space is left on the disk ({text}); free some, or choose a folder on another disk."
+    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+        return f"The memory is not enough; try a smaller batch or model. ({text.partition(chr(10))[0] or 'no details'})"
+    return text if isinstance(error, OSError) else ""
+
+
+def _refused(error: OSError) -> str:
+    """What the system refused, with the path."""
     path = error.filename if error.filename is not None else "the disk"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"{path}: no space is left on the disk; free some, or choose a folder on another disk."
