@@ -5,3 +5,25 @@
 
 Shapes: B rows, T tokens, V vocabulary. The room knows no training loop and no command line.
 """
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Number:
+    """A measured value and its standard error."""
+
+    value: float
+    error: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f} ± {self.error:.4f}"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a task measured."""
+
+    numbers: dict[str, Number]
+    items: int
+    """How many items the numbers rest on."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .cache import Cache
+from .cache import Layer
 from .config import Config
 from .positions import rotate
 
@@ -51,7 +51,7 @@ class Attention(nn.Module):
         self.q_norm = HeadNorm(c) if c.qk_norm != "none" else nn.Identity()
         self.k_norm = HeadNorm(c) if c.qk_norm != "none" else nn.Identity()
 
-    def forward(self, x: Tensor, mask: Tensor | None, rotary, cache: Cache | None, layer: int) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, rotary, cache: Layer | None) -> Tensor:
         """mask None: causal, or everything where one new token stands behind a cache."""
         B, T, _ = x.shape
         q, k = self.split(self.q(x), self.heads), self.split(self.k(x), self.kv_heads)
@@ -63,7 +63,7 @@ class Attention(nn.Module):
         if self.qk_norm == "after":
             q, k = self.q_norm(q), self.k_norm(k)
         if cache is not None:
-            k, v = cache.extend(layer, k, v)
+            k, v = cache.extend(k, v)
         y = self.attend(q, k.to(q.dtype), v.to(q.dtype), mask)
         return self.o(y.transpose(1, 2).reshape(B, T, -1))
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .attention import Attention
-from .cache import Cache
+from .cache import Layer
 from .config import Config
 
 
@@ -68,6 +68,6 @@ class Block(nn.Module):
         self.norm2, self.ffn = norm(c), FeedForward(c)
         self.dropout = nn.Dropout(c.dropout) if c.dropout else nn.Identity()
 
-    def forward(self, x: Tensor, mask: Tensor | None, rotary, cache: Cache | None, layer: int) -> Tensor:
-        x = x + self.dropout(self.attn(self.norm1(x), mask, rotary, cache, layer))
+    def forward(self, x: Tensor, mask: Tensor | None, rotary, cache: Layer | None) -> Tensor:
+        x = x + self.dropout(self.attn(self.norm1(x), mask, rotary, cache))
         return x + self.dropout(self.ffn(self.norm2(x)))

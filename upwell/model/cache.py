@@ -46,17 +46,9 @@ class Cache:
         self.seen = self.longest + T
         return self.positions
 
-    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Write one layer's new k and v (rows, K, T, d); gives all keys and values so far, (rows, K, seen, d)."""
-        keys, values = self.keys[layer], self.values[layer]
-        if self.even:
-            keys[:, :, self.longest : self.seen] = k
-            values[:, :, self.longest : self.seen] = v
-        else:
-            row = torch.arange(self.rows, device=k.device)[:, None]
-            keys[row, :, self.positions] = k.transpose(1, 2).to(keys.dtype)
-            values[row, :, self.positions] = v.transpose(1, 2).to(values.dtype)
-        return keys[:, :, : self.seen], values[:, :, : self.seen]
+    def layer(self, number: int) -> "Layer":
+        """The part of it that one block sees."""
+        return Layer(self, number)
 
     def commit(self, T: int, lengths: Tensor | None) -> None:
         """The forward pass is over: each row has read its `lengths` (rows,) of the T tokens, or all of them."""
@@ -76,3 +68,22 @@ class Cache:
         self.lengths = self.lengths[parents]
         self.longest = int(self.lengths.max()) if len(parents) else 0
         self.even = not len(parents) or self.longest == int(self.lengths.min())
+
+
+class Layer:
+    """One block's keys and values."""
+
+    def __init__(self, cache: Cache, number: int):
+        self.cache, self.keys, self.values = cache, cache.keys[number], cache.values[number]
+
+    def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Write new k and v (rows, K, T, d); gives all keys and values so far, (rows, K, seen, d)."""
+        whole = self.cache
+        if whole.even:
+            self.keys[:, :, whole.longest : whole.seen] = k
+            self.values[:, :, whole.longest : whole.seen] = v
+        else:
+            row = torch.arange(whole.rows, device=k.device)[:, None]
+            self.keys[row, :, whole.positions] = k.transpose(1, 2).to(self.keys.dtype)
+            self.values[row, :, whole.positions] = v.transpose(1, 2).to(self.values.dtype)
+        return self.keys[:, :, : whole.seen], self.values[:, :, : whole.seen]

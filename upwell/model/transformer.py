@@ -23,8 +23,8 @@ class Stack(nn.Module):
         self.norm = norm(c)
 
     def forward(self, x: Tensor, mask: Tensor | None, rotary, cache: Cache | None) -> Tensor:
-        for layer, block in enumerate(self.blocks):
-            x = block(x, mask, rotary, cache, layer)
+        for number, block in enumerate(self.blocks):
+            x = block(x, mask, rotary, None if cache is None else cache.layer(number))
         return self.norm(x)
 
 
@@ -114,6 +114,9 @@ class Transformer(nn.Module):
         """What the weights are stored as."""
         return self.embed.weight.dtype
 
-    def parameter_count(self) -> int:
-        """How many numbers are learned."""
-        return sum(p.numel() for p in self.parameters())
+    def twin(self) -> "Transformer":
+        """A second model over the same weights, never compiled and not training: for measuring and writing in between."""
+        with torch.device("meta"):
+            other = Transformer(self.config)
+        other.load_state_dict(self.state_dict(), assign=True)
+        return other.eval()

@@ -1,8 +1,16 @@
-"""WHAT TO LEARN: one file for each objective, a plug room.
+"""WHAT TO LEARN: one objective a file; each turns a model and a batch into a sum of losses and a count.
 
-    Settings                           a frozen dataclass of the objective's own knobs
-    loss(model, batch, settings)       -> Loss: the number that training lowers, and how many targets it covers
+    objectives/x.py     Settings · loss(model, batch, settings) -> Loss
 
-Shapes: B rows, T tokens, V vocabulary; a batch's ids, targets and documents are (B, T), targets of -100 are not
-learnt. An objective calls the model and nothing else; it knows no optimizer, file or schedule.
+The sum and the count stay apart so that a step's loss does not change with the way it is cut into micro-batches.
+An objective knows no file, no optimizer and no step.
 """
+
+from typing import NamedTuple
+
+
+class Loss(NamedTuple):
+    """total: 0-d tensor, the summed loss in nats; count: over how many targets."""
+
+    total: "object"
+    count: int

@@ -1,9 +1,13 @@
-"""HOW TO LEARN: one visible loop of load, forward, backward, step.
+"""HOW TO LEARN: one visible loop from a model and its batches to a better model.
 
-Training is handed batches that are a pure function of (seed, step), an objective's loss, and plain functions for
-evaluation and samples with how often each is due. Everything that a resume needs is one record, `State`; a run
-killed at any moment goes on to the same curve. It imports only torch, numpy, safetensors, tokenizers and the
-rooms before it. It knows no command line and no text.
+    loop       load, forward, backward, step; periodic work is a list of (every, function)
+    optim      AdamW and Muon, which parameters go where
+    schedule   the learning rate over time
+    precision  which number format this machine multiplies fastest
+    compiling  off, wait or background; never a failure without a compiler
+    save       the state on disk, so that a killed run goes on exactly
+    record     metrics.jsonl
 
-Shapes: B rows of a batch, T tokens.
+Imports only torch, numpy, safetensors, tokenizers and the standard library. It is handed evaluation, sampling and
+display as plain functions.
 """

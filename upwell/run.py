@@ -1,0 +1,240 @@
+"""A training run over all rooms: data, model, state, folder; what `upwell pretrain` and `upwell quickstart` do.
+
+It hands evaluation, sampling, saving and display to the training loop as periodic work.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from . import terminal
+from .errors import CheckpointError, SettingsError
+from .evaluation.tasks import loss as loss_task
+from .generation.backend import Local
+from .generation.settings import Settings as Writing
+from .model import hub, preset
+from .objectives import causal
+from .settings import dump, plain
+from .tokens.batches import Packed
+from .tokens.store import Store
+from .tokens.tokenizer import Tokenizer
+from .training import loop, optim, precision
+from .training import state as states
+from .training.record import Record
+from .verbs.generate import usable_device
+from .verbs.pretrain import Settings
+
+PROBE_STEPS = 5
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run."""
+
+    folder: Path
+    steps: int
+    tokens: int
+    seconds: float
+    """In training steps, over all parts of the run."""
+    parameters: int
+    bits_per_byte: float
+    error: float
+    """Standard error of bits_per_byte."""
+
+
+def pretrain(settings: Settings) -> Result:
+    """Train, or go on with a run that was stopped. Raises an UpwellError; the last saved state stays whole."""
+    run = Run(settings)
+    if run.state.step < run.training.steps:
+        run.train()
+    return run.finish()
+
+
+class Run:
+    """One training run: its data, model, state and folder."""
+
+    def __init__(self, settings: Settings):
+        self.settings, self.folder = settings, settings.out
+        self.device = usable_device(settings.device)
+        self.tokenizer = Tokenizer.load(settings.data)
+        self.learn, self.held = Store(settings.data / "train"), Store(settings.data / "heldout")
+        check_vocabulary(self.learn, self.tokenizer)
+        self.packed = Packed(self.learn, settings.training.context, settings.training.seed)
+        self.bits = len(self.learn) / max(1, self.learn.text_bytes) / math.log(2)  # nats a token -> bits a byte
+        self.training, self.old = settings.training, self.resumable()
+        self.dtype = precision.resolve(self.training.precision, self.device)
+        self.state = self.begin()
+
+    def resumable(self) -> Path | None:
+        """The newest state of this very run, or None; another run's folder is refused, not overwritten."""
+        found = states.newest(self.folder)
+        if found is None:
+            if (self.folder / "model.safetensors").exists():
+                raise CheckpointError(f"{self.folder} holds a finished model of another run; choose another --out")
+            return None
+        extra = states.facts(found)["extra"]
+        if extra["settings"] != self.identity():
+            changed = sorted(k for k, v in flat(self.identity()).items() if flat(extra["settings"]).get(k) != v)
+            raise SettingsError(f"{self.folder} holds a run with other settings ({', '.join(changed[:5])}); "
+                                "give the same ones to go on with it, or choose another --out")
+        self.training = replace(self.training, steps=extra["steps"], precision=extra["precision"])
+        return found
+
+    def identity(self) -> dict:
+        """What must be the same for a run to go on: model, training, budget and data."""
+        s = self.settings
+        return {"minutes": s.minutes, "model": plain(s.model), "training": plain(s.training), "data": self.tokenizer.hash,
+                "tokens": len(self.learn)}  # fmt: skip
+
+    def begin(self):
+        """A fresh state, or the one that was saved."""
+        s = self.settings
+        config = preset.config(s.model, self.tokenizer.vocab_size, self.training.context, self.tokenizer.end)
+        model = preset.create(config, self.training.seed, self.device)
+        fresh = states.State(model, optim.build(model, self.training.optim, self.dtype))
+        if self.old:
+            states.restore(fresh, self.old)
+            terminal.say(f"Going on with {self.folder} after step {fresh.step:,} of {self.training.steps:,}.")
+            return fresh
+        if s.minutes:
+            self.training = replace(self.training, steps=self.probed(config))
+        fresh.extra = {"settings": self.identity(), "steps": self.training.steps,
+                       "precision": str(self.dtype).removeprefix("torch.")}  # fmt: skip
+        return fresh
+
+    def probed(self, config) -> int:
+        """How many steps fit into the budget: a few steps of a throw-away model are timed, compiling apart."""
+        begin, times = time.perf_counter(), []
+        model = preset.create(config, self.training.seed, self.device)
+        trial = states.State(model, optim.build(model, self.training.optim, self.dtype))
+        short = replace(self.training, steps=PROBE_STEPS)
+        loop.train(trial, self.batches(), self.loss(), short, self.dtype, [(1, lambda _, r: times.append(r.seconds))], warn)
+        step = sorted(b - a for a, b in zip(times, times[1:], strict=False))[(PROBE_STEPS - 1) // 2]
+        left = self.settings.minutes * 60 - (time.perf_counter() - begin)
+        steps = max(10, round(left / step))
+        tokens = steps * self.training.rows * self.training.context
+        terminal.say(f"Probe: {step:.3f} s a step, so {self.settings.minutes:g} minutes are {steps:,} steps "
+                     f"({tokens:,} tokens, {tokens / len(self.learn):.1f} times the text).")
+        return steps
+
+    def loss(self) -> Callable:
+        """The objective."""
+        return lambda model, batch: causal.loss(model, batch, causal.Settings())
+
+    def batches(self) -> Callable:
+        """Samples by number; a text of one document needs no borders between documents."""
+        if self.learn.documents > 1:
+            return self.packed.batch
+        return lambda first, size: self.packed.batch(first, size)._replace(documents=None)
+
+    def train(self) -> None:
+        """The loop, with the periodic work of this verb."""
+        s, self.folder_made = self.settings, self.folder.mkdir(parents=True, exist_ok=True)
+        self.saved, self.twin = time.monotonic(), self.state.model.twin()
+        self.record = Record(self.folder / "metrics.jsonl", self.state.step + 1)
+        steps = self.training.steps
+        every = [(1, self.log), (max(1, steps // max(1, s.evaluations)), self.measure),
+                 (max(1, steps // max(1, s.samples)), self.write), (s.save_steps or 1, self.save)]  # fmt: skip
+        every = [pair for pair, wanted in zip(every, (1, s.evaluations, s.samples, 1), strict=True) if wanted]
+        try:
+            with terminal.Progress("pretrain", total=steps, start=self.state.step) as self.progress:
+                loop.train(self.state, self.batches(), self.loss(), self.training, self.dtype, every, warn)
+        except KeyboardInterrupt:
+            self.keep()
+            raise Stopped(f"Stopped after step {self.state.step:,} of {steps:,}; everything is saved in {self.folder}, "
+                          "and the same command goes on from there.") from None
+        finally:
+            self.record.close()
+
+    def log(self, state, report) -> None:
+        """One line of metrics, one movement of the bar."""
+        speed = self.training.rows * self.training.context / max(1e-9, report.seconds - getattr(self, "before", 0.0))
+        self.before = report.seconds
+        bits = report.loss * self.bits
+        self.record(step=report.step, loss=report.loss, bits_per_byte=bits, norm=report.norm, rate=report.rate,
+                    tokens=report.tokens, seconds=round(report.seconds, 3), tokens_per_second=round(speed))  # fmt: skip
+        self.progress.update(report.step, {"loss": f"{report.loss:.3f}", "bits/byte": f"{bits:.3f}", "tokens/s": f"{speed:,.0f}"})
+
+    def measure(self, state, report) -> None:
+        """Bits per byte of the held-out text."""
+        value = self.heldout().numbers["bits per byte"]
+        self.record(step=report.step, heldout_bits_per_byte=value.value, error=value.error, tokens=report.tokens)
+        terminal.say(f"step {report.step:,}: held-out text {value.value:.3f} bits per byte")
+        self.measured = (report.step, value)
+
+    def heldout(self):
+        """Scores of the held-out text."""
+        return loss_task.measure(self.twin, self.held, loss_task.Settings(), self.dtype)
+
+    def write(self, state, report) -> None:
+        """A few lines of the model's own, so that one sees it learn."""
+        text = sample(self.twin, self.tokenizer, self.settings.sample_tokens, seed=self.training.seed)
+        self.record(step=report.step, sample=text, tokens=report.tokens)
+        terminal.say(f"step {report.step:,}, the model writes:")
+        terminal.sample(text)
+
+    def save(self, state, report) -> None:
+        """Keep the state where it is time to."""
+        if self.settings.save_steps or time.monotonic() - self.saved > self.settings.save_seconds:
+            self.keep()
+
+    def keep(self) -> None:
+        """Write the state now."""
+        states.save(self.state, self.folder)
+        self.saved = time.monotonic()
+
+    def finish(self) -> Result:
+        """Write the folder that others open, and measure it."""
+        self.twin = self.state.model.twin()
+        step, value = getattr(self, "measured", (0, None))
+        if step != self.state.step:
+            value = self.heldout().numbers["bits per byte"]
+        model = copy.copy(self.twin)
+        said = dump(self.settings) if not self.settings.minutes else dump(replace(self.settings, training=self.training))
+        hub.save(hub.Checkpoint(model, self.tokenizer, model.config, self.folder), self.folder, indented("settings", said))
+        self.keep()
+        tokens = self.state.step * self.training.rows * self.training.context
+        return Result(self.folder, self.state.step, tokens, self.state.seconds, preset.count(model), value.value, value.error)
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, after the state was saved; the sentence says how to go on."""
+
+
+def sample(model, tokenizer, tokens: int, prompt: str = "", seed: int = 1) -> str:
+    """A text that the model writes on from `prompt`, or from the start of a document."""
+    backend = Local(hub.Checkpoint(model, tokenizer, model.config))
+    try:
+        room = model.config.context - len(backend.read(prompt))
+        settings = Writing(max_new=min(tokens, room), temperature=0.8, top_p=0.95, seed=seed)
+        return prompt + "".join(piece.text for piece in backend.generate(prompt, settings))
+    finally:
+        backend.close()
+
+
+def check_vocabulary(store, tokenizer) -> None:
+    """The tokens must have been made with this tokenizer."""
+    if store.tokenizer != tokenizer.hash or store.vocab_size != tokenizer.vocab_size:
+        raise CheckpointError(f"{store.folder}: its tokens were made with another tokenizer than the tokenizer.json beside it "
+                              f"({store.vocab_size} against {tokenizer.vocab_size} ids); run `upwell prepare` again")
+
+
+def warn(text: str) -> None:
+    """A line of warning."""
+    terminal.warn(text)
+
+
+def flat(tree: dict, prefix: str = "") -> dict:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    found = {}
+    for key, value in tree.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def indented(name: str, yaml: str) -> str:
+    """YAML text as the value of a key."""
+    return f"{name}:\n" + "".join(f"  {line}\n" for line in yaml.splitlines())

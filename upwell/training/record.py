@@ -1,0 +1,34 @@
+"""metrics.jsonl: one JSON object a line, one line a step that was logged; a resumed run drops what it repeats."""
+
+import json
+from pathlib import Path
+
+
+class Record:
+    """Appends to a file of metrics; lines from `step` on are dropped first, since the run will write them again."""
+
+    def __init__(self, path: Path, step: int = 0):
+        self.path = path
+        kept = [line for line in read(path) if line["step"] < step] if path.exists() else []
+        path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        self.file = path.open("a", encoding="utf-8")
+
+    def __call__(self, **line) -> None:
+        """Write one line; `step` is required."""
+        self.file.write(json.dumps(line) + "\n")
+        self.file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+def read(path: Path) -> list[dict]:
+    """All whole lines of a file of metrics; a last line that a kill cut short is passed over."""
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            break
+    return lines
