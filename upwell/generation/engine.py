@@ -92,14 +92,20 @@ class Job:
         self.rows = len(logits)
         try:
             check_numbers(logits, len(self.prompt) + self.shown)
+            self._take(advance)
+        except Exception as error:
+            self.fail(error)
+
+    def _take(self, advance: Callable[[], Step]) -> None:
+        try:
             self.step = advance()
             self._show(self.step.settled)
         except StopIteration as end:
+            if not end.value:
+                raise UpwellError("the strategy found no text; it must return at least one") from None
             self.step, self.found = None, end.value
             self._show(self.found[0].tokens[self.shown :])
             self._events.put(None)
-        except Exception as error:
-            self.fail(error)
 
     def _show(self, tokens: tuple[Token, ...]) -> None:
         self.shown += len(tokens)

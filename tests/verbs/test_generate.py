@@ -1,0 +1,138 @@
+import io
+import json
+import os
+import re
+import sys
+
+import pytest
+
+from tests.generation.fake_server import HELLO, running
+from tests.generation.tiny import tiny_model
+from upwell import cli
+from upwell.model import hub
+from upwell.tokens.tokenizer import train
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    tokenizer = train(["The river flows to the sea. 你好，世界。 😀"] * 10, 300)
+    model = tiny_model(tokenizer.vocab_size, tied=True)
+    return hub.save(hub.Checkpoint(model, tokenizer, model.config), tmp_path_factory.mktemp("runs") / "first")
+
+
+class Typed(io.TextIOWrapper):
+    def __init__(self, data=b"", terminal=False):
+        super().__init__(io.BytesIO(data), encoding="utf-8")
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+
+@pytest.fixture(autouse=True)
+def nothing_typed(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Typed())
+
+
+def upwell(capsys, *words):
+    code = cli.main(["generate", *map(str, words)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_the_text_goes_to_stdout_and_the_news_to_stderr(capsys, folder):
+    code, out, err = upwell(capsys, folder, "--prompt", "The", "--max-new", 12, "--seed", 3)
+    assert code == 0 and out.endswith("\n")
+    assert "12 tokens" in err and "seed 3" in err and "tokens" not in out
+
+
+def test_json_holds_the_same_text_with_tokens_timings_and_seed(capsys, folder):
+    _, plain, _ = upwell(capsys, folder, "--prompt", "The", "--max-new", 12, "--seed", 3)
+    code, out, _ = upwell(capsys, folder, "--prompt", "The", "--max-new", 12, "--seed", 3, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["text"] + "\n" == plain and found["prompt"] == "The"
+    assert len(found["tokens"]) == len(found["logprobs"]) == found["usage"]["new"] <= 12
+    assert found["seed"] == 3 and found["finish"] in ("stop", "length") and found["timings"]["seconds"] > 0
+
+
+def test_several_texts_have_seeds_of_their_own_that_give_the_same_text_again(capsys, folder):
+    _, out, _ = upwell(capsys, folder, "--n", 3, "--seed", 7, "--max-new", 10, "--json")
+    several = [json.loads(line) for line in out.splitlines()]
+    assert [one["seed"] for one in several] == [7, 8, 9]
+    _, out, _ = upwell(capsys, folder, "--seed", 8, "--max-new", 10, "--json")
+    assert json.loads(out)["tokens"] == several[1]["tokens"]
+
+
+def test_without_a_seed_the_one_that_was_drawn_is_told(capsys, folder):
+    _, out, _ = upwell(capsys, folder, "--max-new", 10, "--json")
+    first = json.loads(out)
+    _, out, _ = upwell(capsys, folder, "--max-new", 10, "--json", "--seed", first["seed"])
+    assert json.loads(out)["tokens"] == first["tokens"]
+
+
+def test_the_prompt_may_come_by_standard_input(capsys, folder, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Typed("你好\r\n".encode()))
+    _, out, _ = upwell(capsys, folder, "--json", "--max-new", 3)
+    assert json.loads(out)["prompt"] == "你好"
+    monkeypatch.setattr(sys, "stdin", Typed(b"\xff\xfe"))
+    code, out, err = upwell(capsys, folder)
+    assert code == 2 and out == "" and "byte 0 is no UTF-8" in err
+
+
+def test_no_prompt_at_all_begins_a_document(capsys, folder, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Typed(terminal=True))
+    _, out, _ = upwell(capsys, folder, "--json", "--max-new", 3)
+    assert json.loads(out)["prompt"] == "" and json.loads(out)["usage"]["prompt"] == 1
+
+
+def test_without_a_folder_the_newest_run_is_taken_and_named(capsys, folder, tmp_path, monkeypatch):
+    for name, age in (("old", 100), ("new", 0), ("older", 200)):
+        run = tmp_path / "runs" / name
+        run.mkdir(parents=True)
+        for file in folder.iterdir():
+            (run / file.name).write_bytes(file.read_bytes())
+        stamp = 1_700_000_000 - age
+        os.utime(run / "config.json", (stamp, stamp))
+    monkeypatch.chdir(tmp_path)
+    code, out, err = upwell(capsys, "--prompt", "The", "--max-new", 2, "--json")
+    assert code == 0 and json.loads(out)["model"] == "new"
+    assert os.path.join("runs", "new") in err and "newest run" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--top-p", "7"], "top_p: found 7.0, expected a number above 0 and at most 1"),
+        (["--n", "0"], "n: found 0, expected 1 to 256"),
+        (["--max-new", "500"], "max_new asks for 500, together 501, but the model reads at most 128"),
+        (["--device", "abacus"], "device: abacus cannot be used here"),
+        (["--strategy", "gredy"], "'gredy'.*did you mean greedy"),
+        (["--banned", "100000"], "banned: found the token id 100000"),
+        (["--model", "x"], "--base-url and --model go together"),
+        (["--base-url", "http://127.0.0.1:9/v1", "--model", "x"], "expected one of them"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(capsys, folder, words, sentence):
+    code, out, err = upwell(capsys, folder, *words)
+    assert code == 2 and out == "" and "Traceback" not in err
+    assert re.search(sentence, err), err
+
+
+def test_a_folder_that_is_no_checkpoint_is_one_sentence_and_exit_code_2(capsys, tmp_path, monkeypatch):
+    for folder in (tmp_path, tmp_path / "missing"):
+        code, out, err = upwell(capsys, folder, "--prompt", "The")
+        assert code == 2 and out == "" and str(folder) in err and len(err.splitlines()) == 1
+    monkeypatch.chdir(tmp_path)
+    code, _, err = upwell(capsys, "--prompt", "The")
+    assert code == 2 and "no model there" in err and "upwell quickstart" in err
+
+
+def test_a_server_stands_in_for_a_folder(capsys, monkeypatch):
+    monkeypatch.setenv("UPWELL_API_KEY", "key-123")
+    with running() as server:
+        server.script = [(200, {}, HELLO), (200, {}, HELLO)]
+        words = ["--base-url", server.url, "--model", "river", "--prompt", "The", "--n", 2, "--seed", 1]
+        code, out, err = upwell(capsys, *words)
+    assert code == 0 and out == "Hello 世界😀\n" * 2 and "5 tokens" in err
+    assert [asked["seed"] for asked in server.asked] == [1, 2] and server.asked[0]["model"] == "river"
+    assert server.headers[0]["Authorization"] == "Bearer key-123"
