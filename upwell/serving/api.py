@@ -41,6 +41,7 @@ PAGE = {
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/words.js": ("words.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/waves.svg": ("waves.svg", "image/svg+xml"),
 }
 OPEN = frozenset({"/health", "/ready", *PAGE})
 log = logging.getLogger("upwell.serving")
