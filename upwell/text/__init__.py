@@ -2,10 +2,10 @@
 
 The room knows files and characters; it knows no token and no model.
 
-    Document                one text with the place it came from
+    Document, Dropped       one text with the place it came from; one that is left out, with the reason
     sources.read            folders, text files and JSON lines -> documents; every fault listed at once
     clean.clean             one text -> the same text without what is no writing
-    dedup.duplicates        which texts are the same, or nearly the same, as an earlier one
+    dedup.unique            the documents that do not repeat an earlier one, and those that do
     split.held_out          whether a document is kept for measuring, by its content alone
 """
 
@@ -20,3 +20,12 @@ class Document:
     source: str
     title: str = ""
     label: str = ""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A document that is left out. reason: one of a few words that are counted; detail: why this one."""
+
+    document: Document
+    reason: str
+    detail: str = ""

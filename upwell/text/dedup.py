@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from upwell.text import Document, Dropped
+
 SHINGLE = 5
 BANDS, ROWS = 20, 6  # finds a pair of similarity 0.8 with probability 0.998, of 0.7 with 0.92
 FAR_BELOW = 0.2  # how far a sketch's estimate may lie under the truth: more than 4 standard deviations
@@ -32,6 +34,20 @@ class Repeat:
     first: int
     similarity: float
     exact: bool
+
+
+def unique(
+    documents: Sequence[Document], threshold: float = 0.8, progress: Callable[[int], None] | None = None
+) -> tuple[list[Document], list[Dropped]]:
+    """The documents that repeat no earlier one, and the others with the reason; see `duplicates`."""
+    repeats = duplicates([document.text for document in documents], threshold, progress)
+    kept = [document for number, document in enumerate(documents) if number not in repeats]
+    dropped = []
+    for number, repeat in repeats.items():
+        reason = "repetition" if repeat.exact else "near repetition"
+        detail = f"of {documents[repeat.first].source}, similarity {repeat.similarity:.2f}"
+        dropped.append(Dropped(documents[number], reason, detail))
+    return kept, dropped
 
 
 def duplicates(

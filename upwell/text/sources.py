@@ -1,6 +1,7 @@
 """Files and folders in, documents out: `read(paths) -> Iterator[Document]`.
 
-    a folder            every file below it in the order of the names; hidden ones, __pycache__ and links to folders are passed over
+    a folder            every file below it in the order of the names; what is hidden, __pycache__ and links to
+                        folders are passed over
     *.jsonl, *.ndjson   one document a line: {"text": ..., "title": ..., "label": ...}, the last two optional
     any other file      plain text, Markdown, source code ...: one document, or, where it is longer than 100,000
                         characters, pieces of about 20,000 cut at paragraphs, so that a part of a book can be
@@ -17,7 +18,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from upwell.errors import DataError
@@ -29,7 +30,8 @@ SHOWN = 20
 JSON_LINES = (".jsonl", ".ndjson")
 KEYS = ("text", "title", "label")
 MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
 USUAL = (
     "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1250", "cp1251", "koi8_r", "cp1252", "cp1253", "cp1254",
@@ -176,7 +178,7 @@ def _plain(path: Path, encoding: str | None, notes: Notes) -> Iterator[Document]
                 yield Document(head, str(path))
                 return
             pieces = 0
-            for line, piece in _pieces(head, file):
+            for line, piece in _pieces(head, file, PIECE):
                 pieces += 1
                 yield Document(piece, f"{path}:{line}")
             notes.divided[str(path)] = pieces
@@ -187,25 +189,37 @@ def _plain(path: Path, encoding: str | None, notes: Notes) -> Iterator[Document]
 ADVICE = "save it as UTF-8 or name its --encoding"
 
 
-def _pieces(head: str, file: io.TextIOBase) -> Iterator[tuple[int, str]]:
-    """(line at which it begins, text) of pieces whose sum is the whole file."""
+def divide(document: Document, size: int) -> list[Document]:
+    """A document in pieces of about `size` characters, cut at paragraphs where there are any."""
+    place, line = _place(document.source)
+    pieces = _pieces(document.text, io.StringIO(), size)
+    return [replace(document, text=text, source=f"{place}:{line + more - 1}") for more, text in pieces]
+
+
+def _place(source: str) -> tuple[str, int]:
+    place, _, line = source.rpartition(":")
+    return (place, int(line)) if place and line.isdigit() else (source, 1)
+
+
+def _pieces(head: str, file: io.TextIOBase, size: int) -> Iterator[tuple[int, str]]:
+    """(line at which it begins, text) of pieces whose sum is the head and the rest of the file."""
     line, rest = 1, head
     while rest:
-        if len(rest) < 2 * PIECE:
+        if len(rest) < 2 * size:
             rest += file.read(LONG)
-        cut = len(rest) if len(rest) < 2 * PIECE else _border(rest)
+        cut = len(rest) if len(rest) < 2 * size else _border(rest, size)
         yield line, rest[:cut]
         line += rest.count("\n", 0, cut)
         rest = rest[cut:]
 
 
-def _border(text: str) -> int:
-    """The best place to cut near PIECE characters: after a blank line, a line, a sentence, a word, anywhere."""
+def _border(text: str, size: int) -> int:
+    """The best place to cut before `size` characters: after a blank line, a line, a sentence, a word, anywhere."""
     for sign in ("\n\n", "\n", "。", ". ", " "):
-        found = text.rfind(sign, PIECE // 2, PIECE)
+        found = text.rfind(sign, size // 2, size)
         if found >= 0:
             return found + len(sign)
-    return PIECE
+    return size
 
 
 def encoding_of(path: Path) -> str:
