@@ -15,6 +15,7 @@ from upwell.generation.settings import Settings
         ({"top_k": -1}, "top_k: found -1"),
         ({"top_k": 2.5}, "top_k: found 2.5, expected a whole number"),
         ({"max_new": 0}, "max_new: found 0"),
+        ({"min_new": 9, "max_new": 8}, "min_new: found 9, expected at most max_new, which is 8"),
         ({"repetition_penalty": 0}, "repetition_penalty: found 0"),
         ({"seed": 2**63}, "seed: found 9223372036854775808"),
         ({"stop": ("",)}, "stop: found '', expected a text of at least one character"),

@@ -59,3 +59,7 @@ def test_half_a_character_at_the_end_becomes_one_replacement():
 def test_a_character_comes_out_with_its_last_byte(text):
     pieces, _ = streamed([bytes([byte]) for byte in text.encode()])
     assert [piece for piece in pieces if piece] == list(text)
+
+
+def test_of_two_stop_strings_in_one_token_the_first_in_the_text_cuts():
+    assert streamed([b"one STOP two END three"], ["END", "STOP"]) == (["one ", ""], True)

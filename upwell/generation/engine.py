@@ -116,8 +116,8 @@ class Job:
 def check_numbers(logits: Tensor, read: int) -> None:
     """Logits (rows, V) must be numbers; a NaN would otherwise be sampled as if it were one."""
     if not logits.amax(-1).isfinite().all():
-        raise UpwellError(f"the model gave logits that are no numbers after {read} tokens; "
-                          "its weights are damaged, or its number format is too narrow: try float32")
+        raise ServiceError(f"the model gave logits that are no numbers after {read} tokens; "
+                           "its weights are damaged, or its number format is too narrow: try float32")
 
 
 def _failure(error: Exception) -> ServiceError:

@@ -47,6 +47,8 @@ class Settings:
 def _faults(s: Settings):
     yield _range("max_new", s.max_new, int, 1, 2**31)
     yield _range("min_new", s.min_new, int, 0, 2**31)
+    if isinstance(s.min_new, int) and isinstance(s.max_new, int) and s.min_new > s.max_new:
+        yield f"min_new: found {s.min_new}, expected at most max_new, which is {s.max_new}"
     yield _range("temperature", s.temperature, float, 0, 100)
     yield _range("top_k", s.top_k, int, 0, 2**31)
     yield _range("top_p", s.top_p, float, 0, 1, above=True)

@@ -74,7 +74,7 @@ class Sample:
     seed: int
     usage: dict | None
     timings: dict
-    """Seconds to the first piece and in all, and tokens a second where they were counted."""
+    """Seconds to the first piece and in all, and tokens a second where they were counted; texts share the machine."""
 
 
 def main(settings: Settings) -> None:
@@ -82,8 +82,8 @@ def main(settings: Settings) -> None:
     first = secrets.randbelow(2**53) if settings.seed is None else settings.seed
     backend = open_backend(settings)
     try:
-        for seed, answer in answers(backend, prompt, first, settings):
-            show(backend.name, prompt, seed, answer, settings)
+        for seed, begin, answer in answers(backend, prompt, first, settings):
+            show(backend.name, prompt, seed, begin, answer, settings)
     finally:
         backend.close()
 
@@ -135,17 +135,17 @@ def newest_run(runs: Path) -> Path:
     return folder
 
 
-def answers(backend, prompt: str, first: int, settings: Settings) -> Iterator[tuple[int, Iterator]]:
-    """A seed and the pieces of its text, for each text. Our engine writes them together, a server one by one."""
+def answers(backend, prompt: str, first: int, settings: Settings) -> Iterator[tuple[int, float, Iterator]]:
+    """A seed, when its text was asked for, its pieces. Our engine writes all texts together, a server one by one."""
     own = {field.name: getattr(settings, field.name) for field in fields(writing.Settings)}
     asked = (replace(writing.Settings(**own), seed=first + index) for index in range(settings.n))
-    begun = ((one.seed, backend.generate(prompt, one)) for one in asked)
+    begun = ((one.seed, time.perf_counter(), backend.generate(prompt, one)) for one in asked)
     return begun if settings.base_url else iter(list(begun))
 
 
-def show(model: str, prompt: str, seed: int, answer: Iterator, settings: Settings) -> None:
+def show(model: str, prompt: str, seed: int, begin: float, answer: Iterator, settings: Settings) -> None:
     """Print one text as it is written, or as JSON when it is whole."""
-    begin, firsts, pieces = time.perf_counter(), [], []
+    firsts, pieces = [], []
     live = sys.stdout.isatty()
     if live and not settings.json:
         write(terminal.harmless(prompt))

@@ -33,7 +33,7 @@ def draw(logits: Tensor, generator: torch.Generator) -> int:
 
     Summed in float64, where a token of probability 0 owns no part of the line and so is never drawn.
     """
-    heights = logits.double().softmax(-1).cumsum(-1).cpu()
+    heights = logits.cpu().double().softmax(-1).cumsum(-1)      # on the CPU: not every device has float64
     total = heights[-1]
     spot = torch.rand((), dtype=torch.float64, generator=generator) * total
     return int(torch.searchsorted(heights, torch.minimum(spot, total.nextafter(total.new_zeros(()))), right=True))
