@@ -82,7 +82,7 @@ def make_environment(options):
     if options.uv:
         if not shutil.which("uv"):
             sys.exit("UV=1 asks for uv, which is not installed; install it or leave UV=1 out.")
-        run(["uv", "venv", "--quiet", "--python", sys.executable, VENV])
+        run(["uv", "venv", "--quiet", "--seed", "--python", sys.executable, VENV])
     else:
         run([sys.executable, "-m", "venv", VENV], "the venv module failed; on Debian: apt install python3-venv")
         run(pip(options) + ["--upgrade"] + [pin for pin in pins() if pin.startswith("pip==")])
@@ -110,7 +110,8 @@ def pins():
 def pip(options):
     if options.uv:
         return ["uv", "pip", "install", "--quiet", "--python", python()]
-    return [python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    # Compiling every module ahead takes longer than the few that are used take at their first import.
+    return [python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
 
 
 def announce_cuda(torch, options):
@@ -177,15 +178,18 @@ def provide_browser():
 
 
 def find_browser():
-    for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
-        if shutil.which(name):
-            return shutil.which(name)
+    """Where tests/serving/browser.py will find one."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    known = [os.environ.get("UPWELL_CHROMIUM")] + [shutil.which(name) for name in names]
+    if any(known):
+        return next(filter(None, known))
     caches = ("~/.cache/ms-playwright", "~/Library/Caches/ms-playwright", "~/AppData/Local/ms-playwright")
     return next((hit for cache in caches for hit in glob.glob(os.path.expanduser(cache + "/chromium*"))), None)
 
 
 def run(command, hint="see the message above"):
-    if subprocess.call(command):
+    # The build backend warns about editable installations in general; that helps nobody here.
+    if subprocess.call(command, env=dict(os.environ, PYTHONWARNINGS="ignore")):
         sys.exit("`%s` failed: %s." % (" ".join(command), hint))
 
 

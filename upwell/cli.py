@@ -37,8 +37,8 @@ def main(argv: list[str] | None = None) -> int:
         return code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
-    except KeyboardInterrupt:
-        terminal.fail("Stopped.")
+    except KeyboardInterrupt as stopped:
+        terminal.fail(str(stopped) or "Stopped.")
         return 130
     except BrokenPipeError:
         # The reader (head, less) has gone: Python's own flush at exit must not complain either.

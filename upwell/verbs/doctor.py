@@ -117,10 +117,11 @@ def machine() -> list[tuple[str, Any]]:
     """Rows of the table."""
     import torch
 
+    from upwell.catalog import cache_folder
     from upwell.training.precision import rate
 
-    plain, half = (rate(dtype, size=1024) / 1e9 for dtype in (torch.float32, torch.bfloat16))
     cache = cache_folder()
+    plain, half = (rate(dtype, size=1024) / 1e9 for dtype in (torch.float32, torch.bfloat16))
     return [
         ("upwell", __version__),
         ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
@@ -169,17 +170,6 @@ def compiler() -> str | None:
     """Where torch.compile would find a C++ compiler."""
     names = [os.environ.get("CXX", ""), *(("cl",) if sys.platform == "win32" else ("g++", "clang++", "c++"))]
     return next((path for name in names if name and (path := shutil.which(name))), None)
-
-
-def cache_folder() -> Path:
-    """Where fetched things live: UPWELL_CACHE, else the platform's cache folder."""
-    if os.environ.get("UPWELL_CACHE"):
-        return Path(os.environ["UPWELL_CACHE"])
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "upwell" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "upwell"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "upwell"
 
 
 def writable(folder: Path) -> bool:
