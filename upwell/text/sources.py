@@ -39,8 +39,8 @@ USUAL = (
 )  # fmt: skip
 EUROPEAN = ("cp1250", "cp1252", "cp1254", "cp1257", "cp1258")
 WESTERN = "àáâãäåæçèéêëìíîïñòóôõöøùúûüßœÿ¿¡«»°“”‘’„–—…€£§©·\xa0"
-# What is neither text nor a sign of it: the control characters beside tab, line ends, backspace and escape.
-BINARY = bytes({*range(32)} - {8, 9, 10, 11, 12, 13, 26, 27})
+CONTROLS = bytes({*range(32)} - {8, 9, 10, 11, 12, 13, 26, 27})  # beside tab, line ends, backspace and escape
+MOST_CONTROLS = 0.01
 
 
 @dataclass
@@ -232,7 +232,8 @@ def encoding_of(path: Path) -> str:
         for mark, name in MARKS:
             if head.startswith(mark):
                 return name
-        if head.translate(None, BINARY) != head:
+        controls = len(head) - len(head.translate(None, CONTROLS))
+        if b"\0" in head or controls > MOST_CONTROLS * len(head):
             raise _Unreadable("a binary file, expected text; take it out, or turn it into text first")
         sample = _not_utf8(head, file)
     return "utf-8" if sample is None else _guessed(sample)

@@ -1,0 +1,217 @@
+"""Prepare: whole or not at all, the same each time, and every document accounted for."""
+
+import json
+import random
+
+import pytest
+
+from upwell import cli
+from upwell.errors import DataError, ServiceError, SettingsError
+from upwell.tokens import store as store_room
+from upwell.tokens.store import Store
+from upwell.tokens.tokenizer import Tokenizer, train
+from upwell.verbs.prepare import Settings, prepare
+
+WORDS = "the river runs slowly through old towns where people sell bread and fish under grey stone bridges".split()
+
+
+def sentence_of(rng):
+    return " ".join(rng.choice(WORDS) for _ in range(rng.randrange(6, 14))).capitalize() + "."
+
+
+def corpus(folder, documents=120, seed=0):
+    """A folder with documents that are all different, as JSON lines and plain text."""
+    rng = random.Random(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = [" ".join(sentence_of(rng) for _ in range(6)) for _ in range(documents)]
+    lines = [json.dumps({"text": text, "title": f"T{number}"}) for number, text in enumerate(texts[2:])]
+    (folder / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "b.txt").write_text(texts[0], encoding="utf-8")
+    (folder / "c.md").write_text(texts[1] + "\r\n\x07", encoding="utf-8")
+    return folder
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def usual(tmp_path, **more):
+    return Settings(paths=(corpus(tmp_path / "text"),), out=tmp_path / "out", vocab_size=400, **more)
+
+
+def test_every_document_is_learnt_held_out_or_left_out_with_a_reason(tmp_path):
+    text = corpus(tmp_path / "text")
+    first = lines_of(text / "a.jsonl")[0]["text"]
+    more = [first, first + " Indeed.", " \n", first + "\n\n"]
+    (text / "z.jsonl").write_text("\n".join(json.dumps({"text": one}) for one in more), encoding="utf-8")
+    prepared = prepare(Settings(paths=(text,), out=tmp_path / "out", vocab_size=400))
+    report = prepared.report
+    learnt, held = lines_of(tmp_path / "out" / "train.jsonl"), lines_of(tmp_path / "out" / "heldout.jsonl")
+    dropped = lines_of(tmp_path / "out" / "dropped.jsonl")
+    assert report["documents"] == 124 == len(learnt) + len(held) + len(dropped)
+    assert report["dropped"] == {"empty": 1, "near repetition": 1, "repetition": 2}
+    assert {one["source"].rpartition(":")[2] for one in dropped} == {"1", "2", "3", "4"}
+    assert report["train"]["documents"] == len(learnt) and report["heldout"]["documents"] == len(held) > 0
+    assert {"text", "source", "title"} == set(learnt[0])
+    assert all(not set("\r\x07") & set(one["text"]) for one in learnt + held)
+
+
+def test_the_tokens_are_those_of_the_texts_and_the_bytes_are_counted(tmp_path):
+    prepared = prepare(usual(tmp_path))
+    for part, store in (("train", prepared.train), ("heldout", prepared.heldout)):
+        texts = [one["text"] for one in lines_of(tmp_path / "out" / f"{part}.jsonl")]
+        assert [prepared.tokenizer.decode(store.document(number)) for number in range(store.documents)] == texts
+        assert store.text_bytes == sum(len(text.encode()) for text in texts)
+        assert store.tokenizer == prepared.tokenizer.hash and store.vocab_size == prepared.tokenizer.vocab_size
+
+
+def test_the_same_text_and_settings_give_the_same_bytes(tmp_path):
+    prepare(usual(tmp_path))
+    once = contents(tmp_path / "out")
+    prepare(Settings(paths=(tmp_path / "text",), out=tmp_path / "again", vocab_size=400))
+    assert contents(tmp_path / "again") == once
+
+
+def test_work_that_is_done_is_not_done_again_until_text_or_settings_change(tmp_path):
+    settings = usual(tmp_path)
+    assert prepare(settings).fresh
+    assert not prepare(settings).fresh
+    assert prepare(usual(tmp_path, seed=1)).fresh
+    (tmp_path / "text" / "new.txt").write_text("One more text.", encoding="utf-8")
+    assert prepare(Settings(paths=settings.paths, out=settings.out, vocab_size=400, seed=1)).fresh
+    (tmp_path / "out" / "train" / "tokens-00000.bin").write_bytes(b"cut")
+    assert prepare(Settings(paths=settings.paths, out=settings.out, vocab_size=400, seed=1)).fresh
+
+
+def test_a_given_tokenizer_is_used_and_kept(tmp_path):
+    train(["some other text " * 20], 300).save(tmp_path / "tokenizer")
+    prepared = prepare(usual(tmp_path, tokenizer=tmp_path / "tokenizer"))
+    assert prepared.tokenizer.hash == Tokenizer.load(tmp_path / "tokenizer").hash
+    assert Tokenizer.load(tmp_path / "out").hash == prepared.tokenizer.hash
+
+
+def test_the_tokenizer_learns_nothing_from_the_held_out_text(tmp_path):
+    prepared = prepare(usual(tmp_path))
+    learnt = [one["text"] for one in lines_of(tmp_path / "out" / "train.jsonl")]
+    assert train(learnt, 400).hash == prepared.tokenizer.hash
+
+
+def test_one_short_book_is_divided_so_that_a_part_can_be_held_out(tmp_path):
+    rng = random.Random(1)
+    book = "\n\n".join(" ".join(sentence_of(rng) for _ in range(5)) for _ in range(120))
+    (tmp_path / "book.txt").write_text(book, encoding="utf-8")
+    prepared = prepare(Settings(paths=(tmp_path / "book.txt",), out=tmp_path / "out", vocab_size=400))
+    assert prepared.train.documents > 10 and prepared.heldout.documents >= 1
+
+
+def test_the_progress_is_told_and_rises(tmp_path):
+    told = []
+    prepare(usual(tmp_path), lambda stage, done, total: told.append((stage, done / total)))
+    assert [share for _, share in told] == sorted(share for _, share in told) or told[-1][1] == 1
+    assert told[-1] == ("done", 1)
+
+
+def refused(tmp_path, capsys, *words):
+    """The one sentence of a call that exits with 2 and leaves nothing behind."""
+    assert cli.main(["prepare", *map(str, words), "--out", str(tmp_path / "out")]) == 2
+    assert not (tmp_path / "out").exists()
+    assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
+    told = capsys.readouterr().err.strip().splitlines()
+    assert not any("Traceback" in line for line in told)
+    return "\n".join(line for line in told if not line.startswith("prepare "))
+
+
+def test_an_empty_folder_is_refused(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert "holds no files" in refused(tmp_path, capsys, tmp_path / "empty")
+
+
+def test_a_binary_file_among_the_texts_is_refused_or_left_out_by_wish(tmp_path, capsys):
+    text = corpus(tmp_path / "text")
+    (text / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00")
+    assert "picture.png: a binary file" in refused(tmp_path, capsys, text)
+    assert cli.main(["prepare", str(text), "--out", str(tmp_path / "out"), "--skip-unreadable"]) == 0
+    assert "1 files or lines could not be read" in capsys.readouterr().err
+
+
+def test_a_file_in_an_unknown_encoding_is_refused(tmp_path, capsys):
+    text = corpus(tmp_path / "text")
+    (text / "noise.txt").write_bytes(bytes(32 + (n * n * 7919 + n // 3) % 224 for n in range(4000)))
+    assert "noise.txt: neither UTF-8 nor any encoding" in refused(tmp_path, capsys, text)
+
+
+def test_ten_lines_are_too_little_and_the_sentence_says_how_much_is_needed(tmp_path, capsys):
+    (tmp_path / "ten.txt").write_text("A line of text.\n" * 10, encoding="utf-8")
+    told = refused(tmp_path, capsys, tmp_path / "ten.txt")
+    assert "159 characters in 1 documents" in told and "20,000 are needed" in told and "upwell fetch" in told
+    assert len(told.splitlines()) == 1
+
+
+def test_ten_lines_a_thousand_times_are_too_little_too(tmp_path, capsys):
+    lines = [json.dumps({"text": f"line {number % 10} " * 5}) for number in range(10_000)]
+    (tmp_path / "same.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    assert "add text that differs" in refused(tmp_path, capsys, tmp_path / "same.jsonl")
+
+
+def test_a_full_disk_leaves_the_old_folder_whole(tmp_path, monkeypatch):
+    settings = usual(tmp_path)
+    prepare(settings)
+    before = contents(tmp_path / "out")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store_room._Writer, "_spill", full)
+    with pytest.raises(ServiceError, match="The disk is full"):
+        prepare(usual(tmp_path, seed=5))
+    assert contents(tmp_path / "out") == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "text"]
+
+
+def test_ctrl_c_leaves_nothing_half_written(tmp_path):
+    def stop(stage, done, total):
+        if stage == "tokens":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(usual(tmp_path), stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
+
+
+def test_something_else_is_never_overwritten(tmp_path):
+    text = corpus(tmp_path / "text")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious", encoding="utf-8")
+    with pytest.raises(SettingsError, match="is no prepared folder"):
+        prepare(Settings(paths=(text,), out=tmp_path / "mine"))
+    for out in (text, text / "inside", tmp_path):
+        with pytest.raises(SettingsError, match="inside each other"):
+            prepare(Settings(paths=(text,), out=out))
+    assert (tmp_path / "mine" / "thesis.txt").read_text(encoding="utf-8") == "precious"
+
+
+def test_a_missing_path_is_named(tmp_path):
+    with pytest.raises(DataError, match="nothing-here does not exist"):
+        prepare(Settings(paths=(tmp_path / "nothing-here",), out=tmp_path / "out"))
+
+
+@pytest.mark.parametrize("wrong", [{"heldout": 0.0}, {"heldout": 1.5}, {"near": 0.0}, {"paths": ()}])
+def test_impossible_settings_are_one_sentence(tmp_path, wrong):
+    with pytest.raises(ValueError, match="expected"):
+        Settings(**{"paths": (tmp_path,)} | wrong)
+    flags = [str(word) for key, value in wrong.items() if value != () for word in (tmp_path, f"--{key}", value)]
+    assert cli.main(["prepare", *flags]) == 2
+
+
+def test_the_verb_prints_its_counts(tmp_path, capsys):
+    text = corpus(tmp_path / "text")
+    assert cli.main(["prepare", str(text), "--out", str(tmp_path / "out"), "--vocab-size", "400"]) == 0
+    told = capsys.readouterr()
+    assert "120 documents in 3 files" in told.out and "upwell pretrain" in told.err
+    assert cli.main(["prepare", str(text), "--out", str(tmp_path / "out"), "--vocab-size", "400"]) == 0
+    assert "up to date" in capsys.readouterr().err
+    assert Store(tmp_path / "out" / "train").documents > 80
