@@ -210,3 +210,13 @@ def test_no_json_at_all_is_a_5xx(client, path, value):
 @given(content=st.binary(max_size=200))
 def test_no_bytes_at_all_are_a_5xx(client, content):
     error_of(post(client, PATHS[0], content), 400)
+
+
+def test_a_connection_that_sends_no_head_is_closed(running, client, monkeypatch):
+    from upwell.serving import server
+
+    monkeypatch.setattr(server, "PATIENCE", 0.1)
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost:")
+        assert connection.recv(4096) == b""
+    assert client.get("/health").status_code == 200

@@ -60,7 +60,8 @@ class Watched:
 
     def spans(self):
         """Who wrote what, as it is shown."""
-        return [(span.get_attribute("class"), span.text_content()) for span in self.page.query_selector_all("#mirror span")]
+        spans = self.page.query_selector_all("#mirror span")
+        return [(span.get_attribute("class"), span.text_content()) for span in spans]
 
     def check_quiet(self):
         assert self.problems == []
@@ -187,27 +188,36 @@ def test_a_chat_streams_and_goes_on(visit):
                                    {"role": "user", "content": "and?"}]
 
 
-def test_a_text_longer_than_the_context_goes_on_and_shows_what_is_seen(browser, tmp_path):
+@pytest.fixture
+def tiny_server(tmp_path):
+    """Our engine on a model that reads 64 tokens."""
+    import torch
+
     from upwell.generation.backend import Local
     from upwell.model import hub
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     backend = Local(hub.load(tiny_checkpoint(tmp_path / "tiny")))
     running = Running(app({"tiny": backend}))
-    try:
-        watched = Watched(browser, running.url)
-        begin = "the river flows to the sea " * 6
-        watched.page.click("#settings")
-        watched.page.fill("#knob-length", "50")
-        watched.write(begin)
-        assert watched.text.startswith(begin) and len(watched.text) > len(begin)
-        assert begin.startswith(watched.page.text_content("#mirror .unseen"))
-        assert "sees only" in watched.page.text_content("#note")
-        watched.context.close()
-        # The refusals that found out how much fits are network errors to the browser, and nothing else may be there.
-        assert all("400" in problem for problem in watched.problems)
-    finally:
-        running.stop()
-        backend.close()
+    yield running
+    running.stop()
+    backend.close()
+    torch.set_num_threads(threads)
+
+
+def test_a_text_longer_than_the_context_goes_on_and_shows_what_is_seen(browser, tiny_server):
+    watched = Watched(browser, tiny_server.url)
+    begin = "the river flows to the sea " * 6
+    watched.page.click("#settings")
+    watched.page.fill("#knob-length", "50")
+    watched.write(begin)
+    assert watched.text.startswith(begin) and len(watched.text) > len(begin)
+    assert watched.text.startswith(watched.page.text_content("#mirror .unseen"))
+    assert "sees only" in watched.page.text_content("#note")
+    watched.context.close()
+    # The refusals that found out how much fits are network errors to the browser; nothing else may be there.
+    assert all("400" in problem for problem in watched.problems)
 
 
 def test_a_server_that_went_away_is_told_in_words(visit):
@@ -270,7 +280,8 @@ def test_every_control_has_a_name_and_can_be_reached_by_keyboard(visit):
     watched = visit(Scripted())
     watched.page.click("#settings")
     nameless = watched.page.evaluate("""() => [...document.querySelectorAll(
-        'button, textarea, input, [role], aside, section')].filter(e => !e.getAttribute('aria-label') && !e.textContent.trim() && !e.labels?.length
+        'button, textarea, input, [role], aside, section')]
+        .filter(e => !e.getAttribute('aria-label') && !e.textContent.trim() && !e.labels?.length
                      && e.getAttribute('role') !== 'status' && e.getAttribute('role') !== 'alert')
         .map(e => e.outerHTML.slice(0, 80))""")
     assert nameless == []
