@@ -1,9 +1,9 @@
 """The peers of bench/pretrain.py: transformers' own models, trained as their users train them.
 
-Contract: `train_small_gpt2` trains GPT2LMHeadModel on characters with the known small CPU recipe and gives back
-its loss curve and the wall time of its training loop; evaluation stands outside that time.
-`train_with_trainer` runs transformers' Trainer in its defaults on packed rows and gives back tokens per second.
-`validation_loss` is the measure for both sides. It knows nothing of upwell.
+Contract: `train_small_gpt2` trains GPT2LMHeadModel on characters with the known small CPU recipe and gives
+back its loss curve and the wall time of its training loop; evaluation stands outside that time.
+`train_with_trainer` runs transformers' Trainer in its defaults on packed rows and gives back tokens per
+second. `validation_loss` is the measure for both sides. It knows nothing of upwell.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class CurvePoint:
 
 
 def characters(text: str) -> tuple[Tensor, Tensor, list[str]]:
-    """Training ids and validation ids, both (N,) int64, split 90/10 by position, and the sorted vocabulary."""
+    """Training and validation ids, (N,) int64, split 90/10 by position, and the sorted vocabulary."""
     vocabulary = sorted(set(text))
     index = {character: number for number, character in enumerate(vocabulary)}
     ids = torch.tensor([index[character] for character in text])
@@ -174,12 +174,16 @@ def train_with_trainer(
     """Tokens per second of transformers' Trainer in its defaults on `rows` (N, T), after `warmup` steps."""
     torch.manual_seed(seed)
     context = rows.shape[1]
-    config = GPT2Config(vocab_size=vocabulary, n_positions=context, n_embd=width, n_layer=layers, n_head=heads,
-                        bos_token_id=None, eos_token_id=None)  # fmt: skip
+    config = GPT2Config(
+        vocab_size=vocabulary, n_positions=context, n_embd=width, n_layer=layers, n_head=heads,
+        bos_token_id=None, eos_token_id=None,
+    )  # fmt: skip
     clock = StepTimes()
     with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(output_dir=folder, max_steps=steps, per_device_train_batch_size=batch,
-                                      report_to=[], save_strategy="no", disable_tqdm=True, use_cpu=True)  # fmt: skip
+        arguments = TrainingArguments(
+            output_dir=folder, max_steps=steps, per_device_train_batch_size=batch,
+            report_to=[], save_strategy="no", disable_tqdm=True, use_cpu=True,
+        )  # fmt: skip
         Trainer(GPT2LMHeadModel(config), arguments, train_dataset=Rows(rows), callbacks=[clock]).train()
     times = clock.times[warmup - 1 :]
     return batch * context * (len(times) - 1) / (times[-1] - times[0])
