@@ -5,6 +5,8 @@ It hands evaluation, sampling, saving and display to the training loop as period
 
 import copy
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -64,7 +66,8 @@ class Run:
         check_vocabulary(self.learn, self.tokenizer)
         self.packed = Packed(self.learn, settings.training.context, settings.training.seed)
         self.bits = len(self.learn) / max(1, self.learn.text_bytes) / math.log(2)  # nats a token -> bits a byte
-        self.training, self.old = settings.training, self.resumable()
+        self.training = settings.training
+        self.old = self.resumable()
         self.dtype = precision.resolve(self.training.precision, self.device)
         self.state = self.begin()
 
@@ -140,14 +143,17 @@ class Run:
                  (max(1, steps // max(1, s.samples)), self.write), (s.save_steps or 1, self.save)]  # fmt: skip
         every = [pair for pair, wanted in zip(every, (1, s.evaluations, s.samples, 1), strict=True) if wanted]
         try:
-            with terminal.Progress("pretrain", total=steps, start=self.state.step) as self.progress:
+            with CtrlC() as asked, terminal.Progress("pretrain", total=steps, start=self.state.step) as self.progress:
+                every.append((1, lambda state, report: self.stop() if asked.stop else None))
                 loop.train(self.state, self.batches(), self.loss(), self.training, self.dtype, every, warn)
-        except KeyboardInterrupt:
-            self.keep()
-            raise Stopped(f"Stopped after step {self.state.step:,} of {steps:,}; everything is saved in {self.folder}, "
-                          "and the same command goes on from there.") from None
         finally:
             self.record.close()
+
+    def stop(self) -> None:
+        """Ctrl-C was pressed: keep the state between two steps, and end."""
+        self.keep()
+        raise Stopped(f"Stopped after step {self.state.step:,} of {self.training.steps:,}; everything is saved in "
+                      f"{self.folder}, and the same command goes on from there.")
 
     def log(self, state, report) -> None:
         """One line of metrics, one movement of the bar."""
@@ -202,6 +208,26 @@ class Run:
 
 class Stopped(KeyboardInterrupt):
     """Ctrl-C, after the state was saved; the sentence says how to go on."""
+
+
+class CtrlC:
+    """While it is open, the first Ctrl-C sets .stop, so that no step is torn in two; a second one stops at once."""
+
+    def __enter__(self) -> "CtrlC":
+        self.stop, self.before = False, None
+        if threading.current_thread() is threading.main_thread():
+            self.before = signal.signal(signal.SIGINT, self.pressed)
+        return self
+
+    def pressed(self, *_) -> None:
+        """The handler."""
+        if self.stop:
+            raise KeyboardInterrupt
+        self.stop = True
+
+    def __exit__(self, *_) -> None:
+        if self.before is not None:
+            signal.signal(signal.SIGINT, self.before)
 
 
 def sample(model, tokenizer, tokens: int, prompt: str = "", seed: int = 1) -> str:

@@ -1,0 +1,44 @@
+"""The loss task beside a plain sum over documents."""
+
+import math
+
+import pytest
+import torch
+
+from upwell.evaluation.tasks import loss
+from upwell.model import preset
+from upwell.model.sizes import Sizes
+from upwell.tokens import store
+
+
+@pytest.fixture
+def held(tmp_path):
+    documents = torch.randint(1, 50, (9, 11), generator=torch.Generator().manual_seed(1)).tolist()
+    store.write(tmp_path / "held", documents, 50, 0, text_bytes=400)
+    return store.Store(tmp_path / "held")
+
+
+def test_bits_per_byte_is_the_sum_over_all_tokens(held):
+    model = preset.create(preset.config(Sizes(width=16, layers=1, heads=2), 50, 128, 0), seed=2).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.2 * torch.randn(p.shape, generator=torch.Generator().manual_seed(3)))
+    scores = loss.measure(model, held, loss.Settings())
+    nats = 0.0
+    for number in range(9):
+        ids = held.document(number).tolist()
+        ids = ids if ids[0] == 0 else [0, *ids]
+        with torch.no_grad():
+            logp = model(torch.tensor([ids])).double().log_softmax(-1)[0]
+        following = [*ids[1:], 0] if number < 8 else ids[1:]
+        nats -= sum(logp[t, token].item() for t, token in enumerate(following))
+    assert scores.items == 9 * 12 - 1
+    assert scores.numbers["bits per byte"].value == pytest.approx(nats / math.log(2) / 400, rel=1e-5)
+    assert scores.numbers["loss"].value == pytest.approx(nats / scores.items, rel=1e-5)
+
+
+def test_the_error_is_the_spread_over_windows():
+    scores = loss.scores(torch.tensor([10.0, 14.0], dtype=torch.float64), torch.tensor([10, 10]), 0)
+    assert scores.numbers["loss"].value == pytest.approx(1.2)
+    assert scores.numbers["loss"].error == pytest.approx(math.sqrt(2 * 2.0**2) / 20)
+    assert "bits per byte" not in scores.numbers

@@ -1,0 +1,70 @@
+"""Compiled or not, the same numbers to rounding; without a compiler a run goes on."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from upwell.objectives import causal
+from upwell.training import compiling, loop, optim
+from upwell.training.settings import Settings
+from upwell.training.state import State
+
+
+def loss(model, batch):
+    return causal.loss(model, batch, causal.Settings())
+
+
+def run(model, packed, mode, swap=None):
+    s = Settings(steps=6, rows=4, context=32, compile=mode)
+    state, losses, warnings = State(model, optim.build(model, s.optim), swap=swap), [], []
+    loop.train(state, packed.batch, loss, s, every=[(1, lambda _, r: losses.append(r.loss))], warn=warnings.append)
+    return losses, warnings, state
+
+
+def test_without_a_compiler_a_run_goes_on_with_one_line(model, packed, monkeypatch):
+    def no_compiler(*_, **__):
+        raise RuntimeError("no C++ compiler was found")
+
+    monkeypatch.setattr(compiling, "compile_blocks", lambda m: [setattr(b, "_compiled_call_impl", no_compiler) for b in m.decoder.blocks])
+    losses, warnings, _ = run(model, packed, "wait")
+    assert len(losses) == 6 and len(warnings) == 1 and "no C++ compiler was found" in warnings[0]
+
+
+def test_a_helper_that_fails_leaves_the_run_eager(model, packed, monkeypatch):
+    dead = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    dead.wait()
+    monkeypatch.setattr(compiling, "start_helper", lambda *_: dead)
+    losses, warnings, state = run(model, packed, "background")
+    assert len(losses) == 6 and len(warnings) == 1 and state.swap is None
+
+
+def test_the_step_of_the_swap_is_kept_and_repeated(model, packed, monkeypatch):
+    began = []
+    monkeypatch.setattr(compiling, "compile_blocks", lambda m: began.append(True))
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    monkeypatch.setattr(compiling, "start_helper", lambda *_: done)
+    _, _, state = run(model, packed, "background")
+    assert state.swap == 0 and began == [True]
+    compiler = compiling.Compiler(model, "background", 4, {})
+    asked = [step for step in range(6) if compiler.before(step, lambda: None) is None and compiler.active]
+    assert asked == [4, 5]
+
+
+@pytest.mark.slow
+def test_compiled_blocks_give_the_same_losses_to_rounding(model, packed):
+    weights = {n: p.detach().clone() for n, p in model.named_parameters()}
+    eager, _, _ = run(model, packed, "off")
+    model.load_state_dict(weights)
+    compiled, warnings, state = run(model, packed, "wait")
+    assert not warnings and state.swap == 0
+    torch.testing.assert_close(torch.tensor(compiled), torch.tensor(eager), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_helper_process_compiles(model):
+    example = {"rows": 4, "context": 32, "documents": True, "device": "cpu", "autocast": False}
+    helper = compiling.start_helper(model.config, example)
+    assert helper.wait(timeout=300) == 0
