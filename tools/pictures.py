@@ -89,12 +89,12 @@ def take(browser, url, path, picture, options):
     page.click("#settings")
     page.fill("#knob-seed", str(options.seed))
     page.fill("#knob-length", str(options.length))
+    if not panel:
+        page.keyboard.press("Escape")
     if prompt is not None:
         page.fill("#text", prompt)
         page.click("#go")
         page.wait_for_selector("body:not(.busy)", timeout=120_000)
-    if not panel:
-        page.keyboard.press("Escape")
     page.evaluate("() => { scrollTo(0, 0); document.activeElement.blur(); }")
     page.wait_for_timeout(1300)      # the last letters rise for 0.9 s, the water sinks for 1.2 s
     page.screenshot(path=path)
