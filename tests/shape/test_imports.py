@@ -10,7 +10,7 @@ import pytest
 import upwell
 
 PACKAGE = Path(upwell.__file__).parent
-ABOVE = ["__version__", "errors", "settings", "plugs", "terminal"]
+ABOVE = ["__version__", "atomic", "errors", "atomic", "settings", "plugs", "terminal"]
 ROOMS = [
     "text", "tokens", "model", "objectives", "training", "generation", "evaluation", "answering", "translation",
     "serving", "inspection",
