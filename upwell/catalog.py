@@ -24,9 +24,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from upwell.atomic import write_file
 from upwell.errors import DataError, ServiceError, SettingsError
 from upwell.settings import did_you_mean
-from upwell.tokens.atomic import write_file
 
 OWN_FOLDER = "or use a folder of your own text (upwell quickstart --corpus PATH)"
 Files = dict[str, bytes]

@@ -3,7 +3,6 @@
 It hands evaluation, sampling, saving and display to the training loop as periodic work.
 """
 
-import copy
 import math
 import signal
 import threading
@@ -89,8 +88,8 @@ class Run:
     def identity(self) -> dict:
         """What must be the same for a run to go on: model, training, budget and data."""
         s = self.settings
-        return {"minutes": s.minutes, "model": plain(s.model), "training": plain(s.training), "data": self.tokenizer.hash,
-                "tokens": len(self.learn)}  # fmt: skip
+        return {"minutes": s.minutes, "model": plain(s.model), "training": plain(s.training),
+                "data": self.tokenizer.hash, "tokens": len(self.learn)}  # fmt: skip
 
     def begin(self):
         """A fresh state, or the one that was saved."""
@@ -114,7 +113,8 @@ class Run:
         model = preset.create(config, self.training.seed, self.device)
         trial = states.State(model, optim.build(model, self.training.optim, self.dtype))
         short = replace(self.training, steps=PROBE_STEPS)
-        loop.train(trial, self.batches(), self.loss(), short, self.dtype, [(1, lambda _, r: times.append(r.seconds))], warn)
+        timed = [(1, lambda _, report: times.append(report.seconds))]
+        loop.train(trial, self.batches(), self.loss(), short, self.dtype, timed, warn)
         step = sorted(b - a for a, b in zip(times, times[1:], strict=False))[(PROBE_STEPS - 1) // 2]
         left = self.settings.minutes * 60 - (time.perf_counter() - begin)
         steps = max(10, round(left / step))
@@ -162,7 +162,8 @@ class Run:
         bits = report.loss * self.bits
         self.record(step=report.step, loss=report.loss, bits_per_byte=bits, norm=report.norm, rate=report.rate,
                     tokens=report.tokens, seconds=round(report.seconds, 3), tokens_per_second=round(speed))  # fmt: skip
-        self.progress.update(report.step, {"loss": f"{report.loss:.3f}", "bits/byte": f"{bits:.3f}", "tokens/s": f"{speed:,.0f}"})
+        shown = {"loss": f"{report.loss:.3f}", "bits/byte": f"{bits:.3f}", "tokens/s": f"{speed:,.0f}"}
+        self.progress.update(report.step, shown)
 
     def measure(self, state, report) -> None:
         """Bits per byte of the held-out text."""
@@ -198,12 +199,12 @@ class Run:
         step, value = getattr(self, "measured", (0, None))
         if step != self.state.step:
             value = self.heldout().numbers["bits per byte"]
-        model = copy.copy(self.twin)
-        said = dump(self.settings) if not self.settings.minutes else dump(replace(self.settings, training=self.training))
-        hub.save(hub.Checkpoint(model, self.tokenizer, model.config, self.folder), self.folder, indented("settings", said))
+        model, done = self.twin, self.state
+        said = indented("settings", dump(replace(self.settings, training=self.training)))
+        hub.save(hub.Checkpoint(model, self.tokenizer, model.config, self.folder), self.folder, said)
         self.keep()
-        tokens = self.state.step * self.training.rows * self.training.context
-        return Result(self.folder, self.state.step, tokens, self.state.seconds, preset.count(model), value.value, value.error)
+        tokens = done.step * self.training.rows * self.training.context
+        return Result(self.folder, done.step, tokens, done.seconds, preset.count(model), value.value, value.error)
 
 
 class Stopped(KeyboardInterrupt):
@@ -244,8 +245,8 @@ def sample(model, tokenizer, tokens: int, prompt: str = "", seed: int = 1) -> st
 def check_vocabulary(store, tokenizer) -> None:
     """The tokens must have been made with this tokenizer."""
     if store.tokenizer != tokenizer.hash or store.vocab_size != tokenizer.vocab_size:
-        raise CheckpointError(f"{store.folder}: its tokens were made with another tokenizer than the tokenizer.json beside it "
-                              f"({store.vocab_size} against {tokenizer.vocab_size} ids); run `upwell prepare` again")
+        raise CheckpointError(f"{store.folder}: its tokens were made with another tokenizer than the tokenizer.json "
+                              f"beside it ({store.vocab_size} against {tokenizer.vocab_size} ids); prepare it again")
 
 
 def warn(text: str) -> None:

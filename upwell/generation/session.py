@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..errors import SettingsError
 from ..model.cache import Cache
@@ -53,23 +52,8 @@ class Session:
     @torch.inference_mode()
     def join(self, other: "Session") -> None:
         """Take over the rows of another session of this model; they stand behind the own ones."""
-        self.cache = joined(self.cache, other.cache)
+        self.cache.join(other.cache)
         self.logits = torch.cat([self.logits, other.logits])
-
-
-def joined(first: Cache, second: Cache) -> Cache:
-    """One cache with the rows of both, the first's before the second's; made of the first, unless memory fails."""
-    capacity = max(first.capacity, second.capacity)
-
-    def both(name: str) -> Tensor:
-        parts = (getattr(cache, name) for cache in (first, second))
-        return torch.cat([F.pad(part, (0, 0, 0, capacity - part.shape[3])) for part in parts], dim=1)
-
-    first.keys, first.values = both("keys"), both("values")
-    first.even = first.even and second.even and first.longest == second.longest
-    first.longest = max(first.longest, second.longest)
-    first.lengths = torch.cat([first.lengths, second.lengths])
-    return first
 
 
 def check_prompts(prompts: Sequence[Sequence[int]], context: int, vocab: int, max_new: int = 0) -> None:

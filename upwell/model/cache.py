@@ -5,6 +5,7 @@ Rows may have different lengths; each row's next token stands right behind its o
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from .config import Config
 
@@ -36,8 +37,8 @@ class Cache:
         """Make room for `tokens` in each row; doubles, so that a long text is copied few times."""
         if tokens > self.capacity:
             more = max(tokens, 2 * self.capacity) - self.capacity
-            self.keys = torch.nn.functional.pad(self.keys, (0, 0, 0, more))
-            self.values = torch.nn.functional.pad(self.values, (0, 0, 0, more))
+            self.keys = pad(self.keys, (0, 0, 0, more))
+            self.values = pad(self.values, (0, 0, 0, more))
 
     def begin(self, T: int) -> Tensor:
         """Positions (rows, T) of the next T tokens of each row; call once for each forward pass."""
@@ -68,6 +69,17 @@ class Cache:
         self.lengths = self.lengths[parents]
         self.longest = int(self.lengths.max()) if len(parents) else 0
         self.even = not len(parents) or self.longest == int(self.lengths.min())
+
+    def join(self, other: "Cache") -> None:
+        """Take over the rows of another cache of this model; they stand behind the own ones."""
+        capacity = max(self.capacity, other.capacity)
+        self.keys, self.values = (
+            torch.cat([pad(part, (0, 0, 0, capacity - part.shape[3])) for part in pair], dim=1)
+            for pair in ((self.keys, other.keys), (self.values, other.values))
+        )
+        self.even = self.even and other.even and self.longest == other.longest
+        self.longest = max(self.longest, other.longest)
+        self.lengths = torch.cat([self.lengths, other.lengths])
 
 
 class Layer:

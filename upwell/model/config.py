@@ -82,7 +82,7 @@ class Config:
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise CheckpointError(f"model.{name}: found {value!r}, expected a whole number of 1 or more")
         if self.heads % self.kv_heads:
-            raise CheckpointError(f"model.heads: {self.heads} query heads cannot share {self.kv_heads} key heads evenly")
+            raise CheckpointError(f"model.heads: {self.heads} query heads cannot share {self.kv_heads} key heads")
         if self.positions == "rotary" and self.head_dim % 2:
             raise CheckpointError(f"model.head_dim: {self.head_dim} is odd, and rotary positions turn pairs of numbers")
 

@@ -8,7 +8,6 @@ No pickle is read or written and no code of a folder is run. Files are written u
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .. import plugs
+from ..atomic import new_file, write_file
 from ..errors import CheckpointError
 from ..tokens.tokenizer import Tokenizer
 from .config import Config
@@ -36,7 +36,7 @@ class Checkpoint:
 
 
 def load(folder, device="cpu", dtype: torch.dtype | None = None) -> Checkpoint:
-    """Open a folder. dtype None keeps what the file has. CheckpointError names the key, tensor or file that is wrong."""
+    """Open a folder; dtype None keeps what the file has. CheckpointError names the wrong key, tensor or file."""
     folder = Path(folder)
     config = read_config(folder)
     model = build(config, read_tensors(folder), device, dtype)
@@ -130,13 +130,14 @@ def translate(config: Config, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     unknown = [name for name in left if not name.endswith(HARMLESS_TENSORS)]
     for what, names in (("missing from the file", missing), ("in the file but not in the model", unknown)):
         if names:
-            raise CheckpointError(f"weights: {shortened(names)} {what}; config.json and the weights do not belong together")
+            raise CheckpointError(f"weights: {shortened(names)} {what}; config.json and the weights do not fit")
     return state
 
 
 def shortened(names: list[str]) -> str:
     """A list of names that stays readable."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more are" if len(names) > 5 else " is" if len(names) == 1 else " are")
+    verb = f" and {len(names) - 5} more are" if len(names) > 5 else " is" if len(names) == 1 else " are"
+    return ", ".join(names[:5]) + verb
 
 
 def to_theirs(model: Transformer) -> dict[str, Tensor]:
@@ -154,42 +155,18 @@ def save(checkpoint: Checkpoint, folder, settings: str = "") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     c = checkpoint.config
     hf = plugs.find("model/families", c.family).to_hf(c) | {"dtype": str(checkpoint.model.dtype).removeprefix("torch.")}
-    with replacing(folder / "model.safetensors") as temporary:
+    with new_file(folder / "model.safetensors") as temporary:
         save_file(to_theirs(checkpoint.model), temporary, metadata={"format": "pt"})
-    write_text(folder / "config.json", json.dumps(hf, indent=2) + "\n")
+    write_file(folder / "config.json", (json.dumps(hf, indent=2) + "\n").encode())
     generation = {k: hf[k] for k in ("bos_token_id", "eos_token_id", "pad_token_id") if hf.get(k) is not None}
-    write_text(folder / "generation_config.json", json.dumps(generation, indent=2) + "\n")
+    write_file(folder / "generation_config.json", (json.dumps(generation, indent=2) + "\n").encode())
     names = ["model.safetensors", "config.json", "generation_config.json"]
     if checkpoint.tokenizer is not None:
         checkpoint.tokenizer.save(folder)
         names += [n for n in ("tokenizer.json", "tokenizer_config.json") if (folder / n).exists()]
     hashes = "".join(f"  {name}: {sha256(folder / name)}\n" for name in names)
-    write_text(folder / "upwell.yaml", f"{settings}files:\n{hashes}")
+    write_file(folder / "upwell.yaml", (f"{settings}files:\n{hashes}").encode())
     return folder
-
-
-class replacing:
-    """`with replacing(path) as temporary`: write the temporary file; it takes path's place only when whole and synced."""
-
-    def __init__(self, path: Path):
-        self.path, self.temporary = path, path.with_name(f".{path.name}.{os.getpid()}")
-
-    def __enter__(self) -> Path:
-        return self.temporary
-
-    def __exit__(self, kind, *_):
-        if kind is not None:
-            self.temporary.unlink(missing_ok=True)
-            return
-        with self.temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(self.temporary, self.path)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def sha256(path: Path) -> str:

@@ -119,7 +119,8 @@ def rotary_theta(keys: Keys) -> float:
 def ids(keys: Keys) -> dict:
     """The three special ids, as fields of Config."""
     eos = keys("eos_token_id")
-    return {"bos": keys("bos_token_id"), "eos": tuple(eos) if isinstance(eos, list) else eos, "pad": keys("pad_token_id")}
+    eos = tuple(eos) if isinstance(eos, list) else eos
+    return {"bos": keys("bos_token_id"), "eos": eos, "pad": keys("pad_token_id")}
 
 
 def hf_ids(config) -> dict:

@@ -115,7 +115,7 @@ class Transformer(nn.Module):
         return self.embed.weight.dtype
 
     def twin(self) -> "Transformer":
-        """A second model over the same weights, never compiled and not training: for measuring and writing in between."""
+        """A second model over the same weights, never compiled, not training: for measuring and writing in between."""
         with torch.device("meta"):
             other = Transformer(self.config)
         other.load_state_dict(self.state_dict(), assign=True)

@@ -6,5 +6,4 @@ from is the room `text`'s business, what is learnt from them is a model's. Lette
     tokenizer.Tokenizer                text <-> ids, saved as the tokenizer.json that everyone reads
     store.write, store.Store           ids of many documents in memory-mapped flat files
     batches.Packed, batches.whole      (B, T) windows of a store: shuffled to learn, in order to measure
-    atomic.new_folder                  a folder that appears whole or not at all
 """

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from upwell.atomic import new_folder
 from upwell.errors import DataError
-from upwell.tokens.atomic import new_folder
 
 VERSION = 1
 SHARD_TOKENS = 1 << 27

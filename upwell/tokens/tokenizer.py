@@ -18,8 +18,8 @@ from pathlib import Path
 import tokenizers
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
+from upwell.atomic import write_file
 from upwell.errors import CheckpointError, DataError
-from upwell.tokens.atomic import write_file
 
 END = "<|endoftext|>"
 ALPHABET = 256

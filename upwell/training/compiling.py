@@ -45,13 +45,13 @@ class Compiler:
             self.helper = start_helper(model.config, example)
 
     def before(self, step: int, attempt: Callable[[], None]) -> None:
-        """Compile where this is the step for it; `attempt` runs a forward and backward pass whose result is thrown away."""
+        """Compile where this is the step for it; `attempt` runs a pass over the model whose result is thrown away."""
         if self.active or self.mode == "off":
             return
         if self.helper is not None and self.helper.poll() is not None:
             self.swap = step if self.helper.returncode == 0 else None
             if self.swap is None:
-                self.warn("The model could not be compiled here (a C++ compiler is needed); going on without, somewhat slower.")
+                self.warn("The model could not be compiled here (is there a C++ compiler?); going on without, slower.")
                 self.mode = "off"
             self.helper = None
         if self.swap is None or step < self.swap:
@@ -64,7 +64,7 @@ class Compiler:
             uncompile_blocks(self.model)
             self.mode = "off"
             reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-            self.warn(f"The model could not be compiled here ({reason}); going on without, somewhat slower.")
+            self.warn(f"The model could not be compiled here ({reason}); going on without, slower.")
 
     def close(self) -> None:
         """End the helper process."""

@@ -65,7 +65,8 @@ def train(
             torch.manual_seed(s.seed * 1_000_003 + state.step)  # dropout: a pure function of (seed, step)
             mean, norm = pass_through(batch)
             if not (mean < float("inf")):
-                raise UpwellError(f"step {state.step + 1}: the loss is {mean}; the state before this step is kept. Try a lower rate.")
+                raise UpwellError(f"step {state.step + 1}: the loss is {mean}; the state before it is kept. "
+                                  "Try a lower rate, or look for damaged text.")
             factor = schedule.factor(state.step, s.steps, s.schedule)
             optim.set_rate(state.optimizers, factor)
             for optimizer in state.optimizers:

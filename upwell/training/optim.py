@@ -108,6 +108,6 @@ def restore(model: nn.Module, optimizers: list[torch.optim.Optimizer], found: di
             for matrices, moment in zip(muon.stacks, muon.moments, strict=True):
                 moment.copy_(torch.stack([left.pop(f"muon.{names[id(p)]}") for p in matrices]))
     except KeyError as error:
-        raise CheckpointError(f"state: {error.args[0]} is missing; the state belongs to another model or optimizer") from None
+        raise CheckpointError(f"state: {error.args[0]} is missing; it belongs to another model or optimizer") from None
     if left:
-        raise CheckpointError(f"state: {sorted(left)[0]} is unknown; the state belongs to another model or optimizer")
+        raise CheckpointError(f"state: {sorted(left)[0]} is unknown; it belongs to another model or optimizer")

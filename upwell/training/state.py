@@ -14,8 +14,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from ..atomic import new_folder
 from ..errors import CheckpointError
-from ..tokens.atomic import new_folder
 from . import optim
 
 
@@ -39,9 +39,10 @@ def save(state: State, folder: Path) -> None:
     """Write state/step-N under `folder` and remove older ones."""
     home = Path(folder) / "state"
     with new_folder(home / f"step-{state.step:08d}") as new:
-        save_file({n: p.detach().cpu().contiguous() for n, p in state.model.named_parameters()}, new / "model.safetensors")
-        save_file({n: t.cpu().contiguous() for n, t in optim.tensors(state.model, state.optimizers).items()},
-                  new / "optimizer.safetensors")  # fmt: skip
+        weights = {n: p.detach().cpu().contiguous() for n, p in state.model.named_parameters()}
+        memory = {n: t.cpu().contiguous() for n, t in optim.tensors(state.model, state.optimizers).items()}
+        save_file(weights, new / "model.safetensors")
+        save_file(memory, new / "optimizer.safetensors")
         facts = {"step": state.step, "seconds": state.seconds, "swap": state.swap, "extra": state.extra}
         (new / "state.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     for old in sorted(home.glob("step-*"))[:-1]:
@@ -69,6 +70,7 @@ def restore(state: State, path: Path) -> None:
         weights, memory = load_file(path / "model.safetensors"), load_file(path / "optimizer.safetensors")
         state.model.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: the state does not load ({str(error).splitlines()[0]}); remove it to begin anew") from None
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path}: the state does not load ({reason}); remove it to begin anew") from None
     optim.restore(state.model, state.optimizers, memory)
     state.step, state.seconds, state.swap, state.extra = told["step"], told["seconds"], told["swap"], told["extra"]

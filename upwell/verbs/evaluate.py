@@ -71,7 +71,7 @@ def data_of(folder: Path, given: Path | None) -> Path:
     if not data:
         raise DataError(f"{folder} does not say what it was trained on; name a prepared folder with --data")
     if not Path(data).is_dir():
-        raise DataError(f"{folder} was trained on {data}, which is not there from here; name a prepared folder with --data")
+        raise DataError(f"{folder} was trained on {data}, which is not there; name a prepared folder with --data")
     return Path(data)
 
 

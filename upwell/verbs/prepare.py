@@ -110,7 +110,7 @@ def prepare(settings: Settings, progress: Progress | None = None) -> Prepared:
     Raises DataError for text that cannot be read or is too little, SettingsError for an `out` that would overwrite
     something else, ServiceError for a full disk; then nothing is left behind.
     """
-    from upwell.tokens.atomic import new_folder
+    from upwell.atomic import new_folder
 
     progress = progress or (lambda stage, done, total: None)
     _check_out(settings)

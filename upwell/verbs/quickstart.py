@@ -185,11 +185,14 @@ class Walk:
         from upwell.training import record
 
         lines = record.read(self.out / "metrics.jsonl")
-        picture = curve.draw(lines, self.out / "loss.png", f"{self.out.name}: {result.parameters / 1e6:.1f} M parameters", levels)
-        self.rows.insert(3, ("evaluate", "", f"{result.bits_per_byte:.3f} ± {result.error:.3f} bits per byte on held-out text"))
+        title = f"{self.out.name}: {result.parameters / 1e6:.1f} M parameters"
+        picture = curve.draw(lines, self.out / "loss.png", title, levels)
+        held = f"{result.bits_per_byte:.3f} ± {result.error:.3f} bits per byte on held-out text"
+        self.rows.insert(3, ("evaluate", "", held))
         terminal.table("From text to a model of your own", ("stage", "time", "result"), self.rows)
         terminal.say(f"The loss curve is {picture}; the model's folder is {self.out}. Go on with:")
-        terminal.say(f'  upwell generate {self.out} --prompt "{beginning(texts_of(self.out / "data" / "heldout.jsonl")[0])}"')
+        prompt = beginning(texts_of(self.out / "data" / "heldout.jsonl")[0])
+        terminal.say(f'  upwell generate {self.out} --prompt "{prompt}"')
         terminal.say(f"  upwell serve {self.out}")
 
 

@@ -37,12 +37,22 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
 
 def write_file(path: str | Path, content: bytes) -> None:
     """Write one file whole: a reader sees the old content or the new, never a part. Raises ServiceError."""
+    with new_file(path) as partial:
+        partial.write_bytes(content)
+
+
+@contextmanager
+def new_file(path: str | Path) -> Iterator[Path]:
+    """A temporary file name that becomes `path` when the block ends well, replacing what was there.
+
+    Raises ServiceError where the disk is full or not writable; then `path` is as it was before.
+    """
     path = Path(path).absolute()
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         with _said_plainly(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(content)
+            yield partial
             _sync(partial)
             os.replace(partial, path)
     finally:
