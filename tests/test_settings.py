@@ -198,3 +198,10 @@ def test_a_dump_read_again_gives_equal_settings(tmp_path_factory, corpus, others
 def test_importing_settings_imports_nothing_heavy():
     code = "import sys, upwell.settings; print([m for m in ('pydantic', 'tyro', 'yaml', 'torch') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_a_complaint_drawn_in_plain_characters_is_still_a_sentence():
+    from upwell.settings import _sentence
+
+    box = "+ Parsing error +\n+--------------+\n| Unrecognized options: --foo |\n+---------------+"
+    assert _sentence(box, "prepare").startswith("upwell prepare: unrecognized options: --foo")

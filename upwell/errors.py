@@ -23,3 +23,7 @@ class CheckpointError(UpwellError):
 
 class ServiceError(UpwellError):
     """A network, port, disk or other service that is not there."""
+
+
+class Busy(ServiceError):
+    """A service that is there but has too much to do: come again later."""

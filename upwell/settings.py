@@ -223,7 +223,8 @@ def _sentence(boxed: str, verb: str) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", boxed)
     lines = [line.strip(" │|") for line in text.splitlines()[1:]]
     parts = re.split(r" ?[─╰╯+-]{8,} ?", " ".join(line for line in lines if line))
-    what = re.sub(r"^Error parsing (Settings: )?", "", parts[0].strip().rstrip("."))
+    first = next((part.strip() for part in parts if part.strip()), "the flags could not be read")
+    what = re.sub(r"^Error parsing (Settings: )?", "", first.rstrip("."))
     near = [re.search(r"--[\w.-]+", part) for part in parts if part.startswith("Perhaps you meant")]
     hint = f", did you mean {near[0].group()}?" if near and near[0] else "."
     return f"upwell {verb}: {what[:1].lower()}{what[1:]}{hint} `upwell {verb} --help` lists all flags."

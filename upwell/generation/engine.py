@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ..errors import ServiceError, UpwellError
+from ..errors import Busy, ServiceError, UpwellError
 from .session import Session, check_prompts
 from .steps import Found, Search, Step, Token
 
@@ -30,10 +30,6 @@ def run(strategy: Search, session: Session) -> list[Found]:
             step = strategy.send(session.step(step.tokens, step.parents))
     except StopIteration as end:
         return end.value
-
-
-class Busy(ServiceError):
-    """The line is full: come again later."""
 
 
 class Job:

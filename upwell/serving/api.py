@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 
 from upwell import __version__
-from upwell.errors import ServiceError, UpwellError
+from upwell.errors import Busy, ServiceError, UpwellError
 from upwell.generation.backend import Backend, Local
 from upwell.generation.settings import Piece, Settings
 from upwell.serving import requests
@@ -265,6 +265,8 @@ def refusal_of(error: Exception) -> Refusal:
     """What a fault of a backend is for the client: its own mistake, a service behind us, or our fault."""
     if isinstance(error, Refusal):
         return error
+    if isinstance(error, Busy):
+        return Refusal(429, printable(str(error)), code="queue_full", headers={"Retry-After": "1"})
     if isinstance(error, ServiceError):
         return Refusal(502, printable(str(error)), code="backend_unavailable")
     if isinstance(error, UpwellError):
