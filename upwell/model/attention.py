@@ -12,6 +12,8 @@ from .cache import Layer
 from .config import Config
 from .positions import rotate
 
+MANY_TOKENS = 256  # from here on copying the weights side by side costs less than two more products
+
 
 def block_mask(documents: Tensor) -> Tensor:
     """Causal, and each document to itself: (B, T) document numbers -> (B, 1, T, T), True where a token sees."""
@@ -54,8 +56,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None, rotary, cache: Layer | None) -> Tensor:
         """mask None: causal, or everything where one new token stands behind a cache."""
         B, T, _ = x.shape
-        q, k = self.split(self.q(x), self.heads), self.split(self.k(x), self.kv_heads)
-        v = self.split(self.v(x), self.kv_heads)
+        q, k, v = self.project(x)
+        q, k, v = self.split(q, self.heads), self.split(k, self.kv_heads), self.split(v, self.kv_heads)
         if self.qk_norm == "before":
             q, k = self.q_norm(q), self.k_norm(k)
         if rotary is not None:
@@ -66,6 +68,15 @@ class Attention(nn.Module):
             k, v = cache.extend(k, v)
         y = self.attend(q, k.to(q.dtype), v.to(q.dtype), mask)
         return self.o(y.transpose(1, 2).reshape(B, T, -1))
+
+    def project(self, x: Tensor) -> list[Tensor]:
+        """Queries, keys and values of x; for many tokens in one matrix product, which is faster than three."""
+        parts = (self.q, self.k, self.v)
+        if x.shape[0] * x.shape[1] < MANY_TOKENS or any(type(part) is not nn.Linear for part in parts):
+            return [part(x) for part in parts]
+        bias = None if self.q.bias is None else torch.cat([part.bias for part in parts])
+        joint = F.linear(x, torch.cat([part.weight for part in parts]), bias)
+        return joint.split([part.out_features for part in parts], -1)
 
     def split(self, x: Tensor, heads: int) -> Tensor:
         """(B, T, heads * d) -> (B, heads, T, d)."""

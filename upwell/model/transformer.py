@@ -100,9 +100,14 @@ class Transformer(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., V)."""
-        y = F.linear(x, self.embed.weight if self.head is None else self.head.weight)
+        y = F.linear(x, self.output_weight)
         cap = self.config.logit_cap
         return y if cap is None else cap * torch.tanh(y / cap)
+
+    @property
+    def output_weight(self) -> Tensor:
+        """The output matrix (V, D), which may be the embedding."""
+        return self.embed.weight if self.head is None else self.head.weight
 
     @property
     def device(self) -> torch.device:

@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
-from torch.nn import functional as F
-
-from . import Loss
+from . import Loss, _entropy
 
 
 @dataclass(frozen=True)
@@ -18,10 +15,6 @@ def loss(model, batch, settings: Settings) -> Loss:
 
     batch.documents may be None where a row is one document.
     """
-    logits = model(batch.ids, documents=batch.documents)
-    return Loss(summed(logits, batch.targets), int((batch.targets != -100).sum()))
-
-
-def summed(logits: Tensor, targets: Tensor) -> Tensor:
-    """logits (B, T, V), targets (B, T) -> the sum of -log p(target), in float32."""
-    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-100, reduction="sum")
+    hidden = model.hidden(batch.ids, documents=batch.documents)
+    total = _entropy.summed(hidden, model.output_weight, batch.targets, model.config.logit_cap)
+    return Loss(total, int((batch.targets != -100).sum()))

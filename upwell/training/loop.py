@@ -11,6 +11,7 @@ import torch
 
 from ..errors import UpwellError
 from . import compiling, optim, schedule
+from .memory import keep_freed_memory
 from .settings import Settings
 from .state import State
 
@@ -50,6 +51,7 @@ def train(
     matrix products. Each function of `every` is called with (state, report) after every n-th step and after the last.
     UpwellError names the step whose loss is not a number; the state is then as before that step.
     """
+    keep_freed_memory()
     model, device = state.model.train(), state.model.device
     pass_through = Pass(model, loss, s, dtype)
     first = move(batches(0, s.rows), device)
@@ -68,7 +70,7 @@ def train(
                 raise UpwellError(f"step {state.step + 1}: the loss is {mean}; the state before it is kept. "
                                   "Try a lower rate, or look for damaged text.")
             factor = schedule.factor(state.step, s.steps, s.schedule)
-            optim.set_rate(state.optimizers, factor)
+            optim.set_rate(state.optimizers, factor, state.step, s.optim)
             for optimizer in state.optimizers:
                 optimizer.step()
             state.step += 1

@@ -11,6 +11,7 @@ def factor(step: int, steps: int, s: Schedule) -> float:
         return (step + 1) / (s.warmup + 1)
     if s.decay == "constant":
         return 1.0
-    done = (step - s.warmup) / max(1, steps - s.warmup)
-    left = 1 - done if s.decay == "linear" else (1 + math.cos(math.pi * min(done, 1.0))) / 2
-    return s.final + (1 - s.final) * max(left, 0.0)
+    falling = max(1.0, s.cooldown * (steps - s.warmup))
+    done = min(1.0, max(0.0, 1 - (steps - step) / falling))
+    left = 1 - done if s.decay == "linear" else (1 + math.cos(math.pi * done)) / 2
+    return s.final + (1 - s.final) * left

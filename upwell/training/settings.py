@@ -11,15 +11,18 @@ class Schedule:
     warmup: int = 20
     """Steps in which the rate rises linearly from 0."""
     decay: Literal["linear", "cosine", "constant"] = "linear"
-    """How it falls afterwards."""
+    """How it falls at the end."""
+    cooldown: float = 1.0
+    """The last share of the run, in which it falls; before that it stays at its peak."""
     final: float = 0.0
     """Where it ends, as a share of its peak."""
 
     def __post_init__(self):
         if self.warmup < 0:
             raise ValueError(f"schedule.warmup is {self.warmup}; expected 0 or more steps")
-        if not 0 <= self.final <= 1:
-            raise ValueError(f"schedule.final is {self.final}; expected a share from 0 to 1")
+        for name in ("final", "cooldown"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"schedule.{name} is {getattr(self, name)}; expected a share from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,9 @@ class Optim:
     rate: float = 3e-3
     """Peak learning rate of AdamW."""
     embed_rate: float = 0.0
-    """Peak learning rate of the embedding and the output matrix; 0: as `rate`."""
+    """AdamW's peak learning rate of the embedding; 0: as `rate`."""
+    head_rate: float = 0.0
+    """AdamW's peak learning rate of the output matrix; 0: as `rate`."""
     matrix_rate: float = 0.02
     """Peak learning rate of Muon."""
     beta1: float = 0.9
@@ -40,8 +45,10 @@ class Optim:
     """How slowly AdamW's mean of squared gradients moves."""
     momentum: float = 0.95
     """Muon's momentum."""
-    rounds: int = 5
-    """Newton-Schulz steps of Muon."""
+    momentum_start: float = 0.95
+    """Muon's momentum at the first step; it rises linearly to `momentum`."""
+    momentum_steps: int = 100
+    """Steps in which it rises."""
     weight_decay: float = 0.0
     """Pull of matrices towards 0, times the learning rate."""
 
