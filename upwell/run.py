@@ -5,10 +5,12 @@ It hands evaluation, sampling, saving and display to the training loop as period
 
 import math
 import signal
+import statistics
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from . import terminal
@@ -28,7 +30,7 @@ from .training.record import Record
 from .verbs.generate import usable_device
 from .verbs.pretrain import Settings
 
-PROBE_STEPS = 5
+PROBE_STEPS = 15
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class Run:
         short = replace(self.training, steps=PROBE_STEPS)
         timed = [(1, lambda _, report: times.append(report.seconds))]
         loop.train(trial, self.batches(), self.loss(), short, self.dtype, timed, warn)
-        step = sorted(b - a for a, b in zip(times, times[1:], strict=False))[(PROBE_STEPS - 1) // 2]
+        step = statistics.median(b - a for a, b in pairwise(times[PROBE_STEPS // 3 :]))  # the first ones warm up
         left = self.settings.minutes * 60 - (time.perf_counter() - begin)
         steps = max(10, round(left / step))
         tokens = steps * self.training.rows * self.training.context

@@ -45,6 +45,11 @@ def test_under_autocast_only_the_products_are_narrow():
 
 def test_a_fault_in_the_slope_would_be_seen(monkeypatch):
     right = _entropy.piece
-    monkeypatch.setattr(_entropy, "piece", lambda z, t, cap: (lambda total, slope: (total, slope * 1.001))(*right(z, t, cap)))
+
+    def wrong(z, targets, cap):
+        total, slope = right(z, targets, cap)
+        return total, slope * 1.001
+
+    monkeypatch.setattr(_entropy, "piece", wrong)
     _, _, want, got = both(15.0, 55, monkeypatch=monkeypatch)
     assert (got[1] - want[1]).abs().max() > 1e-5

@@ -27,7 +27,11 @@ def test_without_a_compiler_a_run_goes_on_with_one_line(model, packed, monkeypat
     def no_compiler(*_, **__):
         raise RuntimeError("no C++ compiler was found")
 
-    monkeypatch.setattr(compiling, "compile_blocks", lambda m: [setattr(b, "_compiled_call_impl", no_compiler) for b in m.decoder.blocks])
+    def compile_blocks(model):
+        for block in model.decoder.blocks:
+            block._compiled_call_impl = no_compiler
+
+    monkeypatch.setattr(compiling, "compile_blocks", compile_blocks)
     losses, warnings, _ = run(model, packed, "wait")
     assert len(losses) == 6 and len(warnings) == 1 and "no C++ compiler was found" in warnings[0]
 

@@ -51,7 +51,8 @@ def test_the_loss_is_the_cross_entropy_by_hand(model, packed):
     batch = packed.batch(0, 2)
     batch.targets[0, :5] = -100
     logits = model(batch.ids, documents=batch.documents).double().log_softmax(-1)
-    by_hand = [-logits[b, t, batch.targets[b, t]].item() for b in range(2) for t in range(32) if batch.targets[b, t] >= 0]
+    asked = [(b, t) for b in range(2) for t in range(32) if batch.targets[b, t] >= 0]
+    by_hand = [-logits[b, t, batch.targets[b, t]].item() for b, t in asked]
     value = loss(model, batch)
     assert value.count == len(by_hand) == 59
     assert value.total.item() == pytest.approx(sum(by_hand), rel=1e-5)
@@ -70,7 +71,8 @@ def trained(packed, steps=12, **settings):
     model = preset.create(preset.config(Sizes(width=32, layers=2, heads=2), 300, 32, 0), seed=5)
     seen = []
     state = State(model, optim.build(model, s.optim))
-    loop.train(state, packed.batch, loss, s, every=[(1, lambda _, r: seen.append(r.loss)), (5, lambda _, r: seen.append(r.step))])
+    every = [(1, lambda _, r: seen.append(r.loss)), (5, lambda _, r: seen.append(r.step))]
+    loop.train(state, packed.batch, loss, s, every=every)
     return seen
 
 

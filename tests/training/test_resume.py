@@ -1,5 +1,6 @@
 """A run that is killed goes on to the same curve, bit for bit."""
 
+import errno
 import json
 import os
 import random
@@ -12,8 +13,9 @@ import pytest
 
 from upwell.training import record
 
-SMALL = ["--model.width", "32", "--model.layers", "2", "--model.heads", "2", "--training.context", "32", "--training.rows",
-         "4", "--training.steps", "40", "--evaluations", "2", "--samples", "2", "--sample-tokens", "8"]  # fmt: skip
+SMALL = ["--model.width", "32", "--model.layers", "2", "--model.heads", "2", "--training.context", "32",
+         "--training.rows", "4", "--training.steps", "40", "--evaluations", "2", "--samples", "2",
+         "--sample-tokens", "8"]  # fmt: skip
 
 
 def command(prepared, out, *more):
@@ -46,7 +48,8 @@ def check_resume(prepared, tmp_path, seed, *more):
                              stdout=subprocess.DEVNULL)  # fmt: skip
     kill_after(first, broken / "metrics.jsonl", at)
     assert first.returncode == -signal.SIGKILL and not (broken / "model.safetensors").exists()
-    again = subprocess.run(command(prepared, broken, "--save-steps", "3", *more), capture_output=True, text=True, timeout=300)
+    words = command(prepared, broken, "--save-steps", "3", *more)
+    again = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0 and "Going on with" in again.stderr, again.stderr
     assert losses(broken) == losses(whole)
     assert (broken / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
@@ -94,6 +97,28 @@ def test_other_settings_in_the_same_folder_are_refused(prepared, tmp_path):
     before = (tmp_path / "model.safetensors").read_bytes()
     assert cli.main([*run, "--training.steps", "4"]) == 2
     assert (tmp_path / "model.safetensors").read_bytes() == before
+
+
+def test_a_full_disk_while_saving_is_one_sentence_and_the_state_before_stays(prepared, tmp_path, monkeypatch, capsys):
+    from upwell import cli
+    from upwell.training import state
+
+    run = ["pretrain", str(prepared), "--out", str(tmp_path), *SMALL, "--training.compile", "off", "--samples", "0"]
+    real, saves = state.save_file, []
+
+    def full_at_the_second_state(tensors, path):
+        saves.append(path)
+        if len(saves) == 3:  # weights, memory, weights
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(tensors, path)
+
+    monkeypatch.setattr(state, "save_file", full_at_the_second_state)
+    assert cli.main([*run, "--save-steps", "5"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "disk is full" in said and [p.name for p in (tmp_path / "state").iterdir()] == ["step-00000005"]
+    monkeypatch.setattr(state, "save_file", real)
+    assert cli.main([*run, "--save-steps", "5"]) == 0
+    assert "Going on with" in capsys.readouterr().err
 
 
 def test_a_metrics_line_cut_short_by_a_kill_is_dropped(tmp_path):

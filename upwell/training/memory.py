@@ -1,5 +1,7 @@
-"""Freed memory stays with the process: on Linux the C library hands every large block back to the system when it is freed
-and asks for it again at the next step, page by page, which costs a quarter of a training step on a CPU.
+"""Freed memory stays with the process.
+
+On Linux the C library hands every large block back to the system when it is freed and asks for it again at the next
+step, page by page, which costs a quarter of a training step on a CPU.
 """
 
 import ctypes

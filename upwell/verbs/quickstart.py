@@ -35,8 +35,8 @@ class Settings:
     """Language of the fetched corpus."""
     corpus: Path | None = None
     """A folder or file of your own text instead."""
-    minutes: float = 3.5
-    """Time for training; the other stages take about one and a half minutes more."""
+    minutes: float = 4.0
+    """Time for training; the other stages take about a minute more."""
     steps: int = 0
     """Train exactly this many steps instead; with the same seed, machine and threads the loss is the same."""
     seed: int = 1
@@ -54,7 +54,7 @@ class Settings:
 
     def __post_init__(self):
         if not (self.minutes > 0 and math.isfinite(self.minutes)):
-            raise ValueError(f"minutes is {self.minutes}; expected a number above 0, as 3.5")
+            raise ValueError(f"minutes is {self.minutes}; expected a number above 0, as 4")
         if self.steps < 0:
             raise ValueError(f"steps is {self.steps}; expected 0 (use the minutes) or more")
 
@@ -219,7 +219,8 @@ def texts_of(path: Path) -> list[str]:
 
 
 def beginning(text: str) -> str:
-    """The first few words of a text, or characters where words are not spaced."""
-    line = text.strip().splitlines()[0]
+    """The first few words of a text (after its title), or characters where words are not spaced."""
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    line = next((line for line in lines if len(line) > 40), lines[0])
     words = line.split(" ")
-    return " ".join(words[:4]) if len(words) > 2 else line[:12]
+    return " ".join(words[:4]) if len(words) > 4 else line[:8]
