@@ -3,6 +3,7 @@
 It hands evaluation, sampling, saving and display to the training loop as periodic work.
 """
 
+import contextlib
 import math
 import signal
 import statistics
@@ -30,7 +31,7 @@ from .training.record import Record
 from .verbs.generate import usable_device
 from .verbs.pretrain import Settings
 
-PROBE_STEPS = 15
+PROBE_STEPS, PROBE_SECONDS = (6, 60), 8.0  # at least and at most so many steps, and until so much time has passed
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,16 @@ class Run:
         begin, times = time.perf_counter(), []
         model = preset.create(config, self.training.seed, self.device)
         trial = states.State(model, optim.build(model, self.training.optim, self.dtype))
-        short = replace(self.training, steps=PROBE_STEPS)
-        timed = [(1, lambda _, report: times.append(report.seconds))]
-        loop.train(trial, self.batches(), self.loss(), short, self.dtype, timed, warn)
-        step = statistics.median(b - a for a, b in pairwise(times[PROBE_STEPS // 3 :]))  # the first ones warm up
+        short = replace(self.training, steps=PROBE_STEPS[1])
+
+        def timed(state, report) -> None:
+            times.append(report.seconds)
+            if len(times) >= PROBE_STEPS[0] and times[-1] - times[0] > PROBE_SECONDS:
+                raise Enough
+
+        with contextlib.suppress(Enough):
+            loop.train(trial, self.batches(), self.loss(), short, self.dtype, [(1, timed)], warn)
+        step = statistics.median(b - a for a, b in pairwise(times[len(times) // 2 :]))  # the first ones warm up
         left = self.settings.minutes * 60 - (time.perf_counter() - begin)
         steps = max(10, round(left / step))
         tokens = steps * self.training.rows * self.training.context
@@ -207,6 +214,10 @@ class Run:
         self.keep()
         tokens = done.step * self.training.rows * self.training.context
         return Result(self.folder, done.step, tokens, done.seconds, preset.count(model), value.value, value.error)
+
+
+class Enough(Exception):
+    """The probe has seen enough steps."""
 
 
 class Stopped(KeyboardInterrupt):
