@@ -184,7 +184,8 @@ def _pip() -> list[str]:
         return [sys.executable, "-m", "pip"]
     if importlib.util.find_spec("ensurepip"):
         bundled = Path(importlib.util.find_spec("ensurepip").origin).parent / "_bundled"
-        for wheel in sorted(bundled.glob("pip-*.whl")):
+        debian = Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or bundled)
+        for wheel in sorted([*bundled.glob("pip-*.whl"), *debian.glob("pip-*.whl")]):
             return [sys.executable, str(wheel / "pip")]  # runs from inside of the wheel, installs nothing
     if uv := shutil.which("uv"):
         return [uv, "tool", "run", "pip"]

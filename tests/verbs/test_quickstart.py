@@ -87,7 +87,7 @@ def test_a_tenth_of_a_minute_is_turned_into_steps_that_are_printed_and_kept(corp
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda folder: None, "empty"),
+        (lambda folder: None, "holds no files"),
         (lambda folder: (folder / "few.txt").write_text("one line\n" * 10), "too little"),
         (lambda folder: (folder / "picture.png").write_bytes(b"\x89PNG" + bytes(range(256)) * 40), "picture.png"),
     ],

@@ -15,6 +15,7 @@ from fastapi import Request
 from upwell.serving.refusals import Refusal
 
 LIMIT = 8 * 1024 * 1024     # bytes; a prompt of two million words is never a prompt
+LINGER = 4 * LIMIT          # what is read at most, to be thrown away
 PATIENCE = 30.0             # seconds for a whole body, so that a trickle can't hold a connection
 DEPTH = 64                  # brackets within brackets; OpenAI's own deepest field needs about ten
 MARKS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)    # a string as a whole, or one bracket; linear
@@ -28,6 +29,8 @@ async def read_json(request: Request) -> dict:
             data = await read_bytes(request)
     except TimeoutError:
         raise Refusal(408, f"The body did not arrive within {PATIENCE:.0f} seconds.") from None
+    if data is None:
+        raise too_large()
     return await asyncio.to_thread(parse, data) if len(data) > 65536 else parse(data)
 
 
@@ -40,19 +43,24 @@ def check_headers(request: Request) -> None:
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refusal(415, "A compressed body is not read; send it plain.", code="unsupported_encoding")
     length = request.headers.get("content-length", "0")
-    if length.isascii() and length.isdigit() and int(length[:20]) > LIMIT:
+    if length.isascii() and length.isdigit() and int(length[:20]) > LINGER:
         raise too_large()
 
 
-async def read_bytes(request: Request) -> bytes:
-    """All of the body, and not a byte more than the limit."""
+async def read_bytes(request: Request) -> bytes | None:
+    """All of the body, or None where it is larger than the limit.
+
+    Of a body that is too large some more is read and thrown away: a connection that is closed while its client still
+    sends is reset, and the client may never see why.
+    """
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > LIMIT:
-            raise too_large()
-        parts.append(part)
-    return b"".join(parts)
+        if size > LINGER:
+            break
+        if size <= LIMIT:
+            parts.append(part)
+    return b"".join(parts) if size <= LIMIT else None
 
 
 def too_large() -> Refusal:
