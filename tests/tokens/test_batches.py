@@ -141,15 +141,3 @@ def test_neighbours_are_torn_apart():
     result = permuted(np.arange(count), count, np.full(count, 7, dtype=np.uint64))
     assert abs(np.corrcoef(np.arange(count), result)[0, 1]) < 0.05
     assert np.mean(np.abs(np.diff(result)) < 10) < 0.01
-
-
-@pytest.mark.slow
-def test_the_loader_gives_five_million_tokens_a_second(tmp_path):
-    import time
-
-    packed = Packed(stored(tmp_path / "s", documents=2000), 256, seed=0)
-    packed.batch(0, 16)
-    begun = time.process_time()
-    for step in range(500):
-        packed.batch(step * 16, 16)
-    assert 500 * 16 * 256 / (time.process_time() - begun) > 5e6

@@ -128,8 +128,7 @@ def restore(model: nn.Module, optimizers: list[torch.optim.Optimizer], found: di
     try:
         for p in (p for group in optimizers[0].param_groups for p in group["params"]):
             keys = {k: f"adamw.{names[id(p)]}.{k}" for k in ("step", "exp_avg", "exp_avg_sq")}
-            optimizers[0].state[p] = {k: left.pop(key).to("cpu" if k == "step" and not p.is_cuda else p.device)
-                                      for k, key in keys.items()}  # fmt: skip
+            optimizers[0].state[p] = {k: left.pop(key).to(p.device) for k, key in keys.items()}
         for muon in optimizers[1:]:
             for matrices, moment in zip(muon.stacks, muon.moments, strict=True):
                 moment.copy_(torch.stack([left.pop(f"muon.{names[id(p)]}") for p in matrices]))

@@ -39,7 +39,7 @@ def measure(model, store: Store, settings: Settings, dtype: torch.dtype = torch.
         with torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32):
             logits = model(ids, documents=documents).float()
         losses = F.cross_entropy(logits.transpose(1, 2), targets, ignore_index=-100, reduction="none")
-        sums.append(losses.double().sum(1).cpu())
+        sums.append(losses.cpu().double().sum(1))  # not every device has float64
         counts.append((targets != -100).sum(1).cpu())
     return scores(torch.cat(sums), torch.cat(counts), store.text_bytes)
 
