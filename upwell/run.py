@@ -71,7 +71,7 @@ class Run:
         self.training = settings.training
         self.old = self.resumable()
         self.dtype = precision.resolve(self.training.precision, self.device)
-        self.state = self.begin()
+        self.state, self.measured = self.begin(), (0, None)
 
     def resumable(self) -> Path | None:
         """The newest state of this very run, or None; another run's folder is refused, not overwritten."""
@@ -144,8 +144,10 @@ class Run:
 
     def train(self) -> None:
         """The loop, with the periodic work of this verb."""
-        s, self.folder_made = self.settings, self.folder.mkdir(parents=True, exist_ok=True)
-        self.saved, self.twin = time.monotonic(), self.state.model.twin()
+        s = self.settings
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.saved, self.before = time.monotonic(), self.state.seconds
+        self.twin = self.state.model.twin()
         self.record = Record(self.folder / "metrics.jsonl", self.state.step + 1)
         steps = self.training.steps
         every = [(1, self.log), (max(1, steps // max(1, s.evaluations)), self.measure),
@@ -166,7 +168,7 @@ class Run:
 
     def log(self, state, report) -> None:
         """One line of metrics, one movement of the bar."""
-        speed = self.training.rows * self.training.context / max(1e-9, report.seconds - getattr(self, "before", 0.0))
+        speed = self.training.rows * self.training.context / max(1e-9, report.seconds - self.before)
         self.before = report.seconds
         bits = report.loss * self.bits
         self.record(step=report.step, loss=report.loss, bits_per_byte=bits, norm=report.norm, rate=report.rate,
@@ -205,7 +207,7 @@ class Run:
     def finish(self) -> Result:
         """Write the folder that others open, and measure it."""
         self.twin = self.state.model.twin()
-        step, value = getattr(self, "measured", (0, None))
+        step, value = self.measured
         if step != self.state.step:
             value = self.heldout().numbers["bits per byte"]
         model, done = self.twin, self.state

@@ -83,6 +83,19 @@ def test_training_learns_and_repeats_bit_for_bit(name, packed):
     assert first[-2] < 0.75 * first[0]
 
 
+def test_bfloat16_products_learn_the_same_to_their_precision(packed):
+    curves = []
+    for dtype in (torch.float32, torch.bfloat16):
+        s = Settings(steps=15, rows=4, context=32, compile="off")
+        model = preset.create(preset.config(Sizes(width=32, layers=2, heads=2), 300, 32, 0), seed=5)
+        losses, state = [], State(model, optim.build(model, s.optim, dtype))
+        loop.train(state, packed.batch, loss, s, dtype, [(1, lambda _, r, losses=losses: losses.append(r.loss))])
+        assert all(p.dtype == torch.float32 for p in model.parameters())
+        curves.append(torch.tensor(losses))
+    assert not torch.equal(*curves)
+    torch.testing.assert_close(*curves, rtol=0.03, atol=0.0)
+
+
 def test_periodic_work_is_done_every_nth_step_and_after_the_last(packed):
     seen = trained(packed)
     assert [x for x in seen if isinstance(x, int)] == [5, 10, 12]
