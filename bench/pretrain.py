@@ -31,6 +31,8 @@ HERE = Path(__file__).parent
 TEXTS = {"en": "English prose (wiki-intros)", "zh": "Chinese poems (chinese-poetry)", "py": "Python code (stdlib)"}
 CORPORA = {"en": ("wiki-intros", "en"), "zh": ("chinese-poetry", "zh"), "py": ("python", "en")}
 SIZE = 1_000_000  # bytes of UTF-8
+MANY_CHARACTERS = "--training.steps 280 --training.optim.embed-rate 0.3 --training.optim.head-rate 0.02".split()
+"""Where a text has more than 1000 different characters each is seen less often: more steps, at twice the rates."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def ours(ids, held, vocabulary: int, seed: int) -> Side:
     from upwell.verbs.pretrain import Settings
 
     recipe = Path(upwell.__file__).parent / "recipes" / "small.yaml"
-    given = parse(Settings, ["none", "--config", str(recipe)], "pretrain")
+    more = MANY_CHARACTERS if vocabulary > 1000 else []
+    given = parse(Settings, ["none", "--config", str(recipe), *more], "pretrain")
     s = replace(given.training, seed=seed)
     T = s.context
     order = windows(len(ids), T, s.steps * s.rows, seed)
