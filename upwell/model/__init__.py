@@ -6,7 +6,8 @@ vocabulary. The room knows nothing of loss, data or text; `hub` alone touches fi
     config        Config, the record that describes a model
     positions     rotary angles
     attention     softmax(QK^T / sqrt(d)) V, its masks
-    blocks        norms, feed-forward, the block
+    norms         LayerNorm, RMSNorm
+    blocks        feed-forward, the block
     cache         keys and values of what was read
     transformer   ids (B, T) -> logits (B, T, V)
     names         rows between our tensor names and theirs

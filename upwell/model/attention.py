@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from .cache import Layer
 from .config import Config
+from .norms import RMSNorm
 from .positions import rotate
 
 MANY_TOKENS = 256  # from here on copying the weights side by side costs less than two more products
@@ -27,18 +28,6 @@ def cached_mask(positions: Tensor, seen: int) -> Tensor:
     return (torch.arange(seen, device=positions.device) <= positions[..., None])[:, None]
 
 
-class HeadNorm(nn.Module):
-    """RMSNorm over the numbers of each head, (..., d) -> (..., d)."""
-
-    def __init__(self, c: Config):
-        super().__init__()
-        self.eps = c.norm_eps
-        self.weight = nn.Parameter(torch.ones(c.head_dim)) if c.norm_weight else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
-
-
 class Attention(nn.Module):
     """Self-attention of one block, (B, T, D) -> (B, T, D)."""
 
@@ -50,8 +39,8 @@ class Attention(nn.Module):
         self.k = nn.Linear(c.width, c.kv_heads * c.head_dim, bias=c.qkv_bias)
         self.v = nn.Linear(c.width, c.kv_heads * c.head_dim, bias=c.qkv_bias)
         self.o = nn.Linear(c.heads * c.head_dim, c.width, bias=c.out_bias)
-        self.q_norm = HeadNorm(c) if c.qk_norm != "none" else nn.Identity()
-        self.k_norm = HeadNorm(c) if c.qk_norm != "none" else nn.Identity()
+        self.q_norm = RMSNorm(c.head_dim, c) if c.qk_norm != "none" else nn.Identity()
+        self.k_norm = RMSNorm(c.head_dim, c) if c.qk_norm != "none" else nn.Identity()
 
     def forward(self, x: Tensor, mask: Tensor | None, rotary, cache: Layer | None) -> Tensor:
         """mask None: causal, or everything where one new token stands behind a cache."""

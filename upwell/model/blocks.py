@@ -1,18 +1,17 @@
-"""The parts of a Transformer block, chosen by data: norms, feed-forward, and the block itself.
+"""The feed-forward of a Transformer block, and the block itself, chosen by data.
 
-Sources: Ba et al. 2016 (LayerNorm, arXiv 1607.06450); Zhang and Sennrich 2019 (RMSNorm, arXiv 1910.07467);
-Shazeer 2020 (gated feed-forwards, arXiv 2002.05202); So et al. 2021 (squared ReLU, arXiv 2109.08668).
+Sources: Shazeer 2020 (gated feed-forwards, arXiv 2002.05202); So et al. 2021 (squared ReLU, arXiv 2109.08668).
 """
 
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .attention import Attention
 from .cache import Layer
 from .config import Config
+from .norms import norm
 
 
 def squared_relu(x: Tensor) -> Tensor:
@@ -24,23 +23,6 @@ ACTIVATIONS = {
     "gelu": F.gelu, "gelu_tanh": partial(F.gelu, approximate="tanh"), "silu": F.silu, "relu": F.relu,
     "relu2": squared_relu,
 }  # fmt: skip
-
-
-class RMSNorm(nn.Module):
-    """x / sqrt(mean(x^2) + eps), times a weight where there is one: (..., D) -> (..., D)."""
-
-    def __init__(self, c: Config):
-        super().__init__()
-        self.eps = c.norm_eps
-        self.weight = nn.Parameter(torch.ones(c.width)) if c.norm_weight else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
-
-
-def norm(c: Config) -> nn.Module:
-    """The norm that a config asks for."""
-    return nn.LayerNorm(c.width, eps=c.norm_eps) if c.norm == "layer" else RMSNorm(c)
 
 
 class FeedForward(nn.Module):

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .attention import block_mask, cached_mask
-from .blocks import Block, norm
+from .blocks import Block
 from .cache import Cache
 from .config import Config
+from .norms import norm
 from .positions import angles, within_documents
 
 
