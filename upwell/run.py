@@ -99,7 +99,7 @@ class Run:
         s = self.settings
         config = preset.config(s.model, self.tokenizer.vocab_size, self.training.context, self.tokenizer.end)
         model = preset.create(config, self.training.seed, self.device)
-        fresh = states.State(model, optim.build(model, self.training.optim, self.dtype))
+        fresh = states.State(model, optim.build(model, self.training.optim))
         if self.old:
             states.restore(fresh, self.old)
             terminal.say(f"Going on with {self.folder} after step {fresh.step:,} of {self.training.steps:,}.")
@@ -114,7 +114,7 @@ class Run:
         """How many steps fit into the budget: a few steps of a throw-away model are timed, compiling apart."""
         begin, times = time.perf_counter(), []
         model = preset.create(config, self.training.seed, self.device)
-        trial = states.State(model, optim.build(model, self.training.optim, self.dtype))
+        trial = states.State(model, optim.build(model, self.training.optim))
         short = replace(self.training, steps=PROBE_STEPS[1])
 
         def timed(state, report) -> None:

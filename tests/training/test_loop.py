@@ -88,7 +88,7 @@ def test_bfloat16_products_learn_the_same_to_their_precision(packed):
     for dtype in (torch.float32, torch.bfloat16):
         s = Settings(steps=15, rows=4, context=32, compile="off")
         model = preset.create(preset.config(Sizes(width=32, layers=2, heads=2), 300, 32, 0), seed=5)
-        losses, state = [], State(model, optim.build(model, s.optim, dtype))
+        losses, state = [], State(model, optim.build(model, s.optim))
         loop.train(state, packed.batch, loss, s, dtype, [(1, lambda _, r, losses=losses: losses.append(r.loss))])
         assert all(p.dtype == torch.float32 for p in model.parameters())
         curves.append(torch.tensor(losses))

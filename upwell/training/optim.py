@@ -31,9 +31,9 @@ class Muon(torch.optim.Optimizer):
     Matrices of one shape are stacked and orthogonalised together.
     """
 
-    def __init__(self, matrices: list[nn.Parameter], s: Optim, dtype: torch.dtype):
+    def __init__(self, matrices: list[nn.Parameter], s: Optim):
         super().__init__(matrices, {"lr": s.matrix_rate})
-        self.s, self.dtype = s, dtype
+        self.s = s
         shapes = defaultdict(list)
         for p in matrices:
             shapes[tuple(p.shape)].append(p)
@@ -47,7 +47,7 @@ class Muon(torch.optim.Optimizer):
         for matrices, moment in zip(self.stacks, self.moments, strict=True):
             gradient = torch.stack([p.grad for p in matrices])
             moment.lerp_(gradient, 1 - momentum)
-            update = orthogonal(gradient.lerp_(moment, momentum).to(self.dtype)).to(moment.dtype)
+            update = orthogonal(gradient.lerp_(moment, momentum))  # in float32: bfloat16 diverges in the first round
             tall = max(1.0, matrices[0].shape[0] / matrices[0].shape[1]) ** 0.5
             if s.weight_decay:
                 torch._foreach_mul_(matrices, 1 - rate * s.weight_decay)
@@ -83,8 +83,8 @@ def in_gram_space(x: Tensor) -> Tensor:
     return x @ turn
 
 
-def build(model: nn.Module, s: Optim, dtype: torch.dtype = torch.float32) -> list[torch.optim.Optimizer]:
-    """The optimizers for a model; dtype is what Muon's matrix products are computed in."""
+def build(model: nn.Module, s: Optim) -> list[torch.optim.Optimizer]:
+    """The optimizers for a model."""
     inner = [p for n, p in model.named_parameters() if ".blocks." in n and p.ndim == 2] if s.name == "muon" else []
     taken = {id(p) for p in inner}
     rest = [(n, p) for n, p in model.named_parameters() if id(p) not in taken]
@@ -94,7 +94,7 @@ def build(model: nn.Module, s: Optim, dtype: torch.dtype = torch.float32) -> lis
         groups[rates.get(name.split(".")[0], s.rate), s.weight_decay if p.ndim >= 2 else 0.0].append(p)
     groups = [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
     adam = torch.optim.AdamW(groups, betas=(s.beta1, s.beta2), eps=1e-10 if s.name == "muon" else 1e-8, fused=True)
-    optimizers = [adam] + ([Muon(inner, s, dtype)] if inner else [])
+    optimizers = [adam] + ([Muon(inner, s)] if inner else [])
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
