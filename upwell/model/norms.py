@@ -1,0 +1,27 @@
+"""Norms, chosen by data.
+
+Sources: Ba et al. 2016 (LayerNorm, arXiv 1607.06450); Zhang and Sennrich 2019 (RMSNorm, arXiv 1910.07467).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .config import Config
+
+
+class RMSNorm(nn.Module):
+    """x / sqrt(mean(x^2) + eps), times a weight where there is one: (..., size) -> (..., size)."""
+
+    def __init__(self, size: int, c: Config):
+        super().__init__()
+        self.eps = c.norm_eps
+        self.weight = nn.Parameter(torch.ones(size)) if c.norm_weight else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
+
+
+def norm(c: Config) -> nn.Module:
+    """The norm over the width that a config asks for."""
+    return nn.LayerNorm(c.width, eps=c.norm_eps) if c.norm == "layer" else RMSNorm(c.width, c)
