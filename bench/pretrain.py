@@ -31,8 +31,11 @@ HERE = Path(__file__).parent
 TEXTS = {"en": "English prose (wiki-intros)", "zh": "Chinese poems (chinese-poetry)", "py": "Python code (stdlib)"}
 CORPORA = {"en": ("wiki-intros", "en"), "zh": ("chinese-poetry", "zh"), "py": ("python", "en")}
 SIZE = 1_000_000  # bytes of UTF-8
-MANY_CHARACTERS = "--training.steps 280 --training.optim.embed-rate 0.3 --training.optim.head-rate 0.02".split()
-"""Where a text has more than 1000 different characters each is seen less often: more steps, at twice the rates."""
+MANY_CHARACTERS = (
+    "--training.steps 270 --training.optim.embed-rate 0.6 --training.optim.head-rate 0.02 --training.optim.beta2 0.99"
+).split()
+"""Where a text has more than 1000 different characters each is seen less often: more steps, higher rates for the
+embedding and the head, and a longer memory of how large their gradients are."""
 
 
 @dataclass(frozen=True)
