@@ -10,6 +10,8 @@ from upwell.errors import CheckpointError
 from upwell.model import hub
 from upwell.model.cache import Cache
 
+NEOX = {"vocab_size": 97, "hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 3,
+        "max_position_embeddings": 64}  # fmt: skip
 SMALL = {"vocab_size": 97, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": None}
 LLAMA = SMALL | {"hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 3, "max_position_embeddings": 64}
 SHAPES = {
@@ -21,6 +23,30 @@ SHAPES = {
                                                    attention_bias=True, head_dim=10, tie_word_embeddings=True),
     "qwen3": lambda: hf.Qwen3Config(**LLAMA, num_attention_heads=6, num_key_value_heads=3, head_dim=16,
                                     rope_parameters={"rope_type": "default", "rope_theta": 1e6}),
+    "llama-yarn": lambda: hf.LlamaConfig(**LLAMA, num_attention_heads=4, rope_parameters={
+        "rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 16}),
+    "llama-llama3": lambda: hf.LlamaConfig(**LLAMA, num_attention_heads=4, rope_parameters={
+        "rope_type": "llama3", "rope_theta": 5e3, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 32}),
+    "mistral-windowed": lambda: hf.MistralConfig(**LLAMA, num_attention_heads=6, num_key_value_heads=2, head_dim=8,
+                                                 sliding_window=5),
+    "mistral": lambda: hf.MistralConfig(**LLAMA, num_attention_heads=4, num_key_value_heads=4, sliding_window=None),
+    "qwen2": lambda: hf.Qwen2Config(**LLAMA, num_attention_heads=4, num_key_value_heads=2),
+    "qwen2-windowed": lambda: hf.Qwen2Config(**LLAMA, num_attention_heads=4, num_key_value_heads=2, max_window_layers=1,
+                                             use_sliding_window=True, sliding_window=4, tie_word_embeddings=True),
+    "gemma2": lambda: hf.Gemma2Config(**LLAMA, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+                                      query_pre_attn_scalar=12, sliding_window=5),
+    "gemma3": lambda: hf.Gemma3TextConfig(**LLAMA, num_attention_heads=4, num_key_value_heads=1, head_dim=16,
+                                          query_pre_attn_scalar=9, sliding_window=5, layer_types=[
+                                              "sliding_attention", "full_attention", "sliding_attention"]),
+    "gpt_neox": lambda: hf.GPTNeoXConfig(**NEOX, num_attention_heads=3),
+    "gpt_neox-serial": lambda: hf.GPTNeoXConfig(**NEOX, num_attention_heads=6, use_parallel_residual=False,
+                                                tie_word_embeddings=True, attention_bias=False),
+    "mixtral": lambda: hf.MixtralConfig(**LLAMA, num_attention_heads=4, num_key_value_heads=2, num_local_experts=5,
+                                        num_experts_per_tok=2),
+    "qwen3_moe": lambda: hf.Qwen3MoeConfig(**LLAMA, num_attention_heads=4, num_key_value_heads=2, head_dim=12,
+                                           num_experts=6, num_experts_per_tok=3, moe_intermediate_size=20,
+                                           mlp_only_layers=[1], norm_topk_prob=True),
     "nanochat": lambda: hf.NanoChatConfig(**LLAMA, num_attention_heads=3, num_key_value_heads=3),
     "nanochat-grouped-uncapped": lambda: hf.NanoChatConfig(**LLAMA, num_attention_heads=6, num_key_value_heads=2,
                                                            final_logit_softcapping=None, tie_word_embeddings=True),
@@ -107,9 +133,9 @@ def test_what_is_loaded_is_saved_bit_for_bit_and_opens_in_transformers(pair):
 
 FAULTS = {
     "gpt2": lambda m: m.decoder.blocks[1].norm1.register_parameter("bias", torch.nn.Parameter(torch.zeros(48))),
-    "llama": lambda m: setattr(m, "config", m.config.with_(rotary_theta=20000.0)),
+    "llama": lambda m: setattr(m.decoder, "config", m.config.with_(rotary_theta=20000.0)),
     "qwen3": lambda m: setattr(m.decoder.blocks[0].attn, "qk_norm", "after"),
-    "nanochat": lambda m: setattr(m, "config", m.config.with_(rotary_sign=1)),
+    "nanochat": lambda m: setattr(m.decoder, "config", m.config.with_(rotary_sign=1)),
 }
 
 
@@ -132,8 +158,8 @@ def change_config(folder, **changes):
     [
         ({"alibi": True}, "unknown key alibi"),
         ({"model_type": "mamba"}, "model_type is 'mamba'; upwell knows"),
-        ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
-        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "rope_type is 'yarn'"),
+        ({"hidden_act": "snake"}, "hidden_act is 'snake'"),
+        ({"rope_parameters": {"rope_type": "spiral", "rope_theta": 1e4}}, "rope_type is 'spiral'"),
         ({"num_hidden_layers": 2}, "model.layers.2.input_layernorm.weight"),
         ({"num_hidden_layers": 4}, "model.layers.3.self_attn.q_proj.weight"),
         ({"intermediate_size": 72}, "decoder.blocks.0.ffn.gate.weight: the file has shape (80, 48)"),

@@ -1,5 +1,6 @@
 """A model, its cache and its rows: start with prompts, go on step by step. Knows no text and chooses nothing."""
 
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -13,23 +14,31 @@ class Session:
     """Rows that are read and written together.
 
     model       a Transformer; its config.context bounds every row
-    prompts     token ids of each row, at least one each, of any lengths
+    prompts     token ids of each row, at least one each, of any lengths; where there is an encoder, what the decoder
+                begins with, which is its start id alone if None
     capacity    tokens that each row has room for at first; more is made when needed
+    sources     where there is an encoder: token ids of the text that each row is about
     .logits     (rows, V) float32 after the last token of each row
     """
 
     @torch.inference_mode()
-    def __init__(self, model, prompts: Sequence[Sequence[int]], capacity: int = 0):
+    def __init__(self, model, prompts: Sequence[Sequence[int]] | None, capacity: int = 0,
+                 sources: Sequence[Sequence[int]] | None = None):  # fmt: skip
         self.model = model
+        if prompts is None:
+            prompts = [[model.config.start]] * len(sources or ())
         check_prompts(prompts, model.config.context, model.config.vocab)
-        lengths = torch.tensor([len(prompt) for prompt in prompts])
-        ids = torch.zeros(len(prompts), int(lengths.max()), dtype=torch.int64)
-        for row, prompt in enumerate(prompts):
-            ids[row, : len(prompt)] = torch.as_tensor(prompt)
+        check_sources(model.config, len(prompts), sources)
+        ids, lengths = side_by_side(prompts)
         room = min(max(capacity, ids.shape[1] + 1), model.config.context)
         self.cache = Cache(model.config, len(prompts), room, model.device, model.dtype)
         uneven = None if len(set(lengths.tolist())) == 1 else lengths.to(model.device)
-        self.logits = model(ids.to(model.device), cache=self.cache, lengths=uneven, last=True).float()
+        about = {}
+        if sources is not None:
+            source, long = (t.to(model.device) for t in side_by_side(sources))
+            places = torch.arange(source.shape[1], device=model.device)
+            about = {"source": source, "source_mask": places < long[:, None]}
+        self.logits = model(ids.to(model.device), cache=self.cache, lengths=uneven, last=True, **about).float()
 
     @property
     def rows(self) -> int:
@@ -54,6 +63,28 @@ class Session:
         """Take over the rows of another session of this model; they stand behind the own ones."""
         self.cache.join(other.cache)
         self.logits = torch.cat([self.logits, other.logits])
+
+
+def side_by_side(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Ids (rows, longest), filled up with 0 on the right, and the length of each row (rows,)."""
+    lengths = torch.tensor([len(row) for row in rows])
+    ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.int64)
+    for number, row in enumerate(rows):
+        ids[number, : len(row)] = torch.as_tensor(row)
+    return ids, lengths
+
+
+def check_sources(config, rows: int, sources: Sequence[Sequence[int]] | None) -> None:
+    """SettingsError where a model with an encoder has no source for each row, or one without has some."""
+    if (sources is None) == (config.shape == "encoder-decoder"):
+        wants = "a source for each row, found none" if sources is None else "no source, found some: it has no encoder"
+        raise SettingsError(f"this {config.kind} model wants {wants}")
+    if config.shape == "encoder":
+        raise SettingsError(f"this {config.kind} model is an encoder and writes no text; take a decoder")
+    if sources is not None:
+        if len(sources) != rows:
+            raise SettingsError(f"found {len(sources)} sources for {rows} rows, expected one each")
+        check_prompts(sources, sys.maxsize if config.positions == "relative" else config.context, config.vocab)
 
 
 def check_prompts(prompts: Sequence[Sequence[int]], context: int, vocab: int, max_new: int = 0) -> None:

@@ -32,8 +32,12 @@ class Settings:
     """Token ids at which the text ends, besides the model's own."""
     banned: tuple[int, ...] = ()
     """Token ids that are never chosen."""
+    beams: int = 4
+    """Beam search: texts that are kept alive at each step."""
+    length_power: float = 1.0
+    """Beam search: what a text's length is raised to before its log-probability is divided by it."""
     strategy: str = "sample"
-    """sample, greedy, or the path of a strategy file of your own."""
+    """sample, greedy, beam, or the path of a strategy file of your own."""
 
     def __post_init__(self):
         for name in ("stop", "stop_ids", "banned"):
@@ -53,6 +57,8 @@ def _faults(s: Settings):
     yield _range("top_k", s.top_k, int, 0, 2**31)
     yield _range("top_p", s.top_p, float, 0, 1, above=True)
     yield _range("repetition_penalty", s.repetition_penalty, float, 0, 100, above=True)
+    yield _range("beams", s.beams, int, 1, 1000)
+    yield _range("length_power", s.length_power, float, 0, 10)
     if s.seed is not None:
         yield _range("seed", s.seed, int, -(2**63), 2**63 - 1)
     if len(s.stop) > MOST_STOPS:

@@ -4,12 +4,14 @@ Shapes: B rows, T tokens, S tokens seen (cache included), D width, H heads, K ke
 vocabulary. The room knows nothing of loss, data or text; `hub` alone touches files.
 
     config        Config, the record that describes a model
-    positions     rotary angles
-    attention     softmax(QK^T / sqrt(d)) V, its masks
+    positions     rotary angles and their stretching, relative buckets, sine waves
+    masks         who sees whom
+    attention     softmax(QK^T / sqrt(d)) V
     norms         LayerNorm, RMSNorm
-    blocks        feed-forward, the block
+    blocks        feed-forward, mixtures of them, the block
     cache         keys and values of what was read
-    transformer   ids (B, T) -> logits (B, T, V)
+    heads         from vectors to what is asked: words, labels, spans, one vector a text
+    transformer   ids (B, T) -> logits (B, T, V): encoder, decoder, or both
     names         rows between our tensor names and theirs
     families/     one file a family
     hub           folders: load and save

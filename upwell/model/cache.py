@@ -1,6 +1,8 @@
 """Keys and values of everything that the rows of a batch have read, so that each token is computed once.
 
-Rows may have different lengths; each row's next token stands right behind its own last one.
+Rows may have different lengths; each row's next token stands right behind its own last one. Windowed blocks keep only
+what they can still see: their part is a ring that does not grow with the text. Where there is an encoder, the keys and
+values of its text lie here too.
 """
 
 import torch
@@ -9,43 +11,60 @@ from torch.nn.functional import pad
 
 from .config import Config
 
+CHUNK = 512
+"""Tokens of each row that are read at once where a block is windowed: a ring has room for the window and a chunk."""
+
 
 class Cache:
     """Room for `rows` texts of up to `capacity` tokens; grows when asked to.
 
-    .keys, .values: (layers, rows, K, capacity, d). .lengths: (rows,) int64, tokens read so far by each row.
+    .keys, .values: for each block (rows, K, capacity, d). .lengths: (rows,) int64, tokens read so far by each row.
+    .other: for each block keys and values (rows, K, S, d) of the encoder's text; .other_mask (rows, 1, 1, S) or None.
     """
 
     def __init__(self, config: Config, rows: int, capacity: int, device="cpu", dtype=torch.float32):
-        shape = (config.decoder_layers, rows, config.kv_heads, capacity, config.head_dim)
-        self.keys = torch.zeros(shape, device=device, dtype=dtype)
-        self.values = torch.zeros(shape, device=device, dtype=dtype)
+        self.ring = config.window + CHUNK if config.window_layers else 0
+        self.rings = [i in config.window_layers for i in range(config.decoder_layers)]
+        shapes = [(rows, config.kv_heads, self.ring if ring else capacity, config.head_dim) for ring in self.rings]
+        self.keys = [torch.zeros(shape, device=device, dtype=dtype) for shape in shapes]
+        self.values = [torch.zeros(shape, device=device, dtype=dtype) for shape in shapes]
+        self.other: list[tuple[Tensor, Tensor]] = []
+        self.other_mask: Tensor | None = None
+        self.capacity = capacity
         self.lengths = torch.zeros(rows, dtype=torch.long, device=device)
         self.longest, self.even = 0, True  # host-side: the largest length, and whether all are equal
 
     @property
     def rows(self) -> int:
         """How many texts."""
-        return self.keys.shape[1]
-
-    @property
-    def capacity(self) -> int:
-        """Tokens that a row has room for."""
-        return self.keys.shape[3]
+        return len(self.lengths)
 
     def reserve(self, tokens: int) -> None:
         """Make room for `tokens` in each row; doubles, so that a long text is copied few times."""
         if tokens > self.capacity:
             more = max(tokens, 2 * self.capacity) - self.capacity
-            self.keys = pad(self.keys, (0, 0, 0, more))
-            self.values = pad(self.values, (0, 0, 0, more))
+            self.capacity += more
+            self.map(lambda part, ring: part if ring else pad(part, (0, 0, 0, more)))
+
+    def map(self, change) -> None:
+        """Put change(keys or values of a block, whether it is a ring) in their place."""
+        self.keys = [change(part, ring) for part, ring in zip(self.keys, self.rings, strict=True)]
+        self.values = [change(part, ring) for part, ring in zip(self.values, self.rings, strict=True)]
 
     def begin(self, T: int) -> Tensor:
-        """Positions (rows, T) of the next T tokens of each row; call once for each forward pass."""
+        """Places (rows, T) of the next T tokens of each row; call once for each forward pass."""
         self.reserve(self.longest + T)
         self.positions = self.lengths[:, None] + torch.arange(T, device=self.lengths.device)
         self.seen = self.longest + T
         return self.positions
+
+    def places(self, ring: bool) -> Tensor:
+        """The place of the token behind each key that a block will see, (S,) or (rows, S); below 0: none."""
+        slots = torch.arange(min(self.seen, self.ring) if ring else self.seen, device=self.lengths.device)
+        if not ring or self.seen <= self.ring:
+            return slots
+        last = self.positions[:, -1:]
+        return last - (last - slots) % self.ring
 
     def layer(self, number: int) -> "Layer":
         """The part of it that one block sees."""
@@ -65,37 +84,62 @@ class Cache:
         """Row i becomes a copy of row parents[i]; rows may be doubled or dropped. parents: (new rows,) int64."""
         if torch.equal(parents, torch.arange(self.rows, device=parents.device)):
             return
-        self.keys, self.values = self.keys[:, parents], self.values[:, parents]
+        self.map(lambda part, _: part[parents])
+        self.other = [(keys[parents], values[parents]) for keys, values in self.other]
+        self.other_mask = None if self.other_mask is None else self.other_mask[parents]
         self.lengths = self.lengths[parents]
         self.longest = int(self.lengths.max()) if len(parents) else 0
         self.even = not len(parents) or self.longest == int(self.lengths.min())
 
     def join(self, other: "Cache") -> None:
         """Take over the rows of another cache of this model; they stand behind the own ones."""
-        capacity = max(self.capacity, other.capacity)
-        self.keys, self.values = (
-            torch.cat([pad(part, (0, 0, 0, capacity - part.shape[3])) for part in pair], dim=1)
-            for pair in ((self.keys, other.keys), (self.values, other.values))
-        )
+        self.reserve(other.capacity)
+        other.reserve(self.capacity)
+        both = zip(self.keys, other.keys, strict=True), zip(self.values, other.values, strict=True)
+        self.keys, self.values = ([torch.cat(pair) for pair in pairs] for pairs in both)
+        self._join_other(other)
         self.even = self.even and other.even and self.longest == other.longest
         self.longest = max(self.longest, other.longest)
         self.lengths = torch.cat([self.lengths, other.lengths])
+
+    def _join_other(self, other: "Cache") -> None:
+        """The encoder's texts side by side, the shorter ones padded."""
+        if not self.other:
+            return
+        sizes = [cache.other[0][0].shape[2] for cache in (self, other)]
+        masks = [
+            torch.ones(cache.rows, 1, 1, size, dtype=torch.bool, device=self.lengths.device)
+            if cache.other_mask is None else cache.other_mask
+            for cache, size in zip((self, other), sizes, strict=True)
+        ]  # fmt: skip
+        longest = max(sizes)
+        mask = torch.cat([pad(m, (0, longest - m.shape[-1])) for m in masks])
+        self.other = [
+            tuple(torch.cat([pad(t, (0, 0, 0, longest - t.shape[2])) for t in pair]) for pair in zip(a, b, strict=True))
+            for a, b in zip(self.other, other.other, strict=True)
+        ]
+        self.other_mask = None if mask.all() else mask
 
 
 class Layer:
     """One block's keys and values."""
 
     def __init__(self, cache: Cache, number: int):
-        self.cache, self.keys, self.values = cache, cache.keys[number], cache.values[number]
+        self.cache, self.keys, self.values, self.ring = (
+            cache, cache.keys[number], cache.values[number], cache.rings[number]
+        )  # fmt: skip
 
     def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Write new k and v (rows, K, T, d); gives all keys and values so far, (rows, K, seen, d)."""
+        """Write new k and v (rows, K, T, d); gives what the block may see, (rows, K, S, d), at `Cache.places`."""
         whole = self.cache
-        if whole.even:
+        wrapped = self.ring and whole.seen > whole.ring
+        if whole.even and not wrapped:
             self.keys[:, :, whole.longest : whole.seen] = k
             self.values[:, :, whole.longest : whole.seen] = v
         else:
             row = torch.arange(whole.rows, device=k.device)[:, None]
-            self.keys[row, :, whole.positions] = k.transpose(1, 2).to(self.keys.dtype)
-            self.values[row, :, whole.positions] = v.transpose(1, 2).to(self.values.dtype)
-        return self.keys[:, :, : whole.seen], self.values[:, :, : whole.seen]
+            slot = whole.positions % whole.ring if self.ring else whole.positions
+            self.keys[row, :, slot] = k.transpose(1, 2).to(self.keys.dtype)
+            self.values[row, :, slot] = v.transpose(1, 2).to(self.values.dtype)
+        seen = whole.ring if wrapped else whole.seen
+        return self.keys[:, :, :seen], self.values[:, :, :seen]

@@ -8,7 +8,8 @@ No pickle is read or written and no code of a folder is run. Files are written u
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from ..atomic import new_file, write_file
 from ..errors import CheckpointError
 from ..tokens.tokenizer import Tokenizer
 from .config import Config
-from .names import HARMLESS_TENSORS, Keys, expand
+from .names import BASES, COPIES, HARMLESS_TENSORS, Keys, Row, bare, expand
 from .transformer import Transformer
 
 
@@ -35,48 +36,59 @@ class Checkpoint:
     folder: Path | None = None
 
 
-def load(folder, device="cpu", dtype: torch.dtype | None = None) -> Checkpoint:
-    """Open a folder; dtype None keeps what the file has. CheckpointError names the wrong key, tensor or file."""
+def load(folder, device="cpu", dtype: torch.dtype | None = None, allow: tuple[str, ...] = (),
+         family: str | None = None) -> Checkpoint:  # fmt: skip
+    """Open a folder; dtype None keeps what the file has. CheckpointError names the wrong key, tensor or file.
+
+    allow: keys of config.json and tensors that may be passed over. family: a path to a family file of your own.
+    """
     folder = Path(folder)
-    config = read_config(folder)
-    model = build(config, read_tensors(folder), device, dtype)
+    config = read_config(folder, allow, family)
+    model = build(config, read_tensors(folder), device, dtype, allow)
     has_text = (folder / "tokenizer.json").exists()
-    return Checkpoint(model, Tokenizer.load(folder) if has_text else None, config, folder)
+    return Checkpoint(model, Tokenizer.load(folder) if has_text else None, model.config, folder)
 
 
-def read_config(folder: Path) -> Config:
+def read_config(folder: Path, allow: tuple[str, ...] = (), family: str | None = None) -> Config:
     """The Config of a folder."""
     path = Path(folder) / "config.json"
     if not path.is_file():
         found = "no such folder" if not Path(folder).is_dir() else "a folder without config.json"
         raise CheckpointError(f"{folder}: {found}; expected a model folder (config.json, model.safetensors), "
                               "as `upwell quickstart` or transformers' save_pretrained write it")
+    return config_of(read_json(path), allow, family)
+
+
+def read_json(path: Path) -> dict:
+    """An object from a JSON file."""
     try:
-        hf = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{path}: not JSON ({error}); copy or train the folder again") from None
-    if not isinstance(hf, dict):
-        raise CheckpointError(f"{path}: found {type(hf).__name__}, expected an object with the model's settings")
-    return config_of(hf)
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: found {type(found).__name__}, expected an object with the model's settings")
+    return found
 
 
-def config_of(hf: dict) -> Config:
+def config_of(hf: dict, allow: tuple[str, ...] = (), family: str | None = None) -> Config:
     """A config.json -> Config, through the family that its model_type belongs to."""
     kind, known = hf.get("model_type"), {}
-    for name in plugs.names("model/families"):
-        family = plugs.find("model/families", name)
-        known |= dict.fromkeys(family.MODEL_TYPES, family)
+    for name in [family] if family else plugs.names("model/families"):
+        room = plugs.find("model/families", name)
+        known |= dict.fromkeys(room.MODEL_TYPES, (name, room))
     if kind not in known:
         raise CheckpointError(f"config.json: model_type is {kind!r}; upwell knows {', '.join(sorted(known))}")
+    name, room = known[kind]
     keys = Keys(hf)
     try:
-        config = known[kind].config(keys)
+        config = room.config(keys)
     except TypeError as error:
         raise CheckpointError(f"config.json: a value has the wrong type ({error})") from None
-    if keys.unread():
-        raise CheckpointError(f"config.json: unknown key {', '.join(keys.unread())}; "
-                              f"upwell would not know what it changes in a {kind} model")
-    return config
+    unread = [key for key in keys.unread() if key not in allow]
+    if unread:
+        raise CheckpointError(f"config.json: unknown key {', '.join(unread)}; upwell would not know what it changes "
+                              f"in a {kind} model (to pass over it: --allow-key {unread[0]})")
+    return config.with_(family=name)
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
@@ -97,17 +109,13 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def build(config: Config, tensors: dict[str, Tensor], device="cpu", dtype: torch.dtype | None = None) -> Transformer:
+def build(config: Config, tensors: dict[str, Tensor], device="cpu", dtype: torch.dtype | None = None,
+          allow: tuple[str, ...] = ()) -> Transformer:  # fmt: skip
     """A model from their tensors, each of which must be known, there, and of the right shape."""
-    if config.tied and "lm_head.weight" in tensors:
-        shared = next(t for name, t in tensors.items() if name.endswith(("embed_tokens.weight", "wte.weight")))
-        if torch.equal(shared, tensors["lm_head.weight"]):
-            del tensors["lm_head.weight"]
-        else:
-            config = config.with_(tied=False)
+    config = fitted(config, tensors)
     with torch.device("meta"):
         model = Transformer(config)
-    state = translate(config, tensors)
+    state = translate(config, tensors, allow)
     wanted = {name: tuple(p.shape) for name, p in model.state_dict().items()}
     for name, tensor in state.items():
         if name in wanted and tuple(tensor.shape) != wanted[name]:
@@ -117,21 +125,47 @@ def build(config: Config, tensors: dict[str, Tensor], device="cpu", dtype: torch
     return model.eval()
 
 
-def translate(config: Config, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def table(config: Config) -> list[Row]:
+    """Every row of a model, layer by layer."""
+    return expand(plugs.find("model/families", config.family).rows(config), config)
+
+
+def fitted(config: Config, tensors: dict[str, Tensor]) -> Config:
+    """The Config with what only the file tells: a pooler, a bias of the output, an output matrix of its own."""
+    if config.pooler and not any(name.endswith("pooler.dense.weight") for name in tensors):
+        config = config.with_(pooler=False)
+    if config.head.kind == "language" and config.head.bias and "final_logits_bias" not in tensors:
+        config = config.with_(head=replace(config.head, bias=False))
+    if not config.tied:
+        return config
+    theirs = {row.ours[0]: row.theirs for row in table(config.with_(tied=False))}
+    output, shared = tensors.get(theirs.get("head.weight")), tensors.get(theirs["embed.weight"])
+    same = output is None or shared is None or (output.shape == shared.shape and torch.equal(output, shared))
+    return config if same else config.with_(tied=False)
+
+
+def translate(config: Config, tensors: dict[str, Tensor], allow: tuple[str, ...] = ()) -> dict[str, Tensor]:
     """Their tensors under our names; what is missing or unknown is an error that lists it."""
     state, left, missing = {}, dict(tensors), []
-    for row in expand(plugs.find("model/families", config.family).rows(config), config.decoder_layers):
-        bare = row.theirs.removeprefix("transformer.").removeprefix("model.")
-        name = row.theirs if row.theirs in left else bare
-        if name not in left:
+    for row in table(config):
+        names = (row.theirs, bare(row.theirs), *(base + row.theirs for base in BASES))
+        name = next((name for name in names if name in left), None)
+        if name is None:
             missing.append(row.theirs)
             continue
         state |= dict(zip(row.ours, row.read(left.pop(name)), strict=True))
-    unknown = [name for name in left if not name.endswith(HARMLESS_TENSORS)]
+    originals = [state[name] for name in ("embed.weight", "head.bias", "head_bias") if name in state]
+    unknown = [name for name, tensor in left.items() if name not in allow and not name.endswith(HARMLESS_TENSORS)
+               and not (name.endswith(COPIES) and any(map(partial(equal, tensor), originals)))]  # fmt: skip
     for what, names in (("missing from the file", missing), ("in the file but not in the model", unknown)):
         if names:
             raise CheckpointError(f"weights: {shortened(names)} {what}; config.json and the weights do not fit")
     return state
+
+
+def equal(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors are the same numbers in the same shape."""
+    return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b)
 
 
 def shortened(names: list[str]) -> str:
@@ -143,8 +177,7 @@ def shortened(names: list[str]) -> str:
 def to_theirs(model: Transformer) -> dict[str, Tensor]:
     """Our tensors under Hugging Face's names."""
     config, ours = model.config, dict(model.state_dict())
-    table = expand(plugs.find("model/families", config.family).rows(config), config.decoder_layers)
-    theirs = {row.theirs: row.write([ours.pop(name) for name in row.ours]).contiguous() for row in table}
+    theirs = {row.theirs: row.write([ours.pop(name) for name in row.ours]).contiguous() for row in table(config)}
     assert not ours, f"no row for {sorted(ours)}"
     return {name: tensor.detach().cpu() for name, tensor in theirs.items()}
 

@@ -1,46 +1,135 @@
-"""The Transformer: ids (B, T) -> logits (B, T, V), with or without a cache, in one class for every family.
+"""The Transformer: ids (B, T) -> logits (B, T, V), encoder, decoder or both, in one class for every family.
 
 It knows nothing of loss, data or text.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .attention import block_mask, cached_mask
+from . import masks
 from .blocks import Block
-from .cache import Cache
-from .config import Config
+from .cache import CHUNK, Cache
+from .config import Config, Head
+from .heads import Top, outputs
 from .norms import norm
-from .positions import angles, within_documents
+from .positions import RelativeBias, angles, speeds, waves, within_documents, without_padding
+
+
+class Reading(NamedTuple):
+    """What goes with the vectors x (B, T, D) through a stack."""
+
+    positions: Tensor
+    """(T,) or (B, T): the place of each token in its text."""
+    real: Tensor | None = None
+    """(B, T), False where an id is padding."""
+    documents: Tensor | None = None
+    """(B, T): tokens see only their own document."""
+    types: Tensor | None = None
+    """(B, T): token types."""
+    cache: Cache | None = None
+    other: list[tuple] | None = None
+    """Of the encoder's text, for each block: see `Transformer.remember`."""
+    lengths: tuple[int, ...] = ()
+    """Of texts that stand one behind the other in x (1, T, D), each of which sees itself only."""
 
 
 class Stack(nn.Module):
-    """Blocks one after the other, and the norm behind them: (B, T, D) -> (B, T, D)."""
+    """Blocks one after the other, what places add before them and the norm behind: (B, T, D) -> (B, T, D)."""
 
-    def __init__(self, c: Config, layers: int):
+    def __init__(self, c: Config, layers: int, causal: bool, crossed: bool = False):
         super().__init__()
-        self.blocks = nn.ModuleList(Block(c) for _ in range(layers))
-        self.norm = norm(c)
+        self.config, self.causal = c, causal
+        self.places = nn.Embedding(c.context + c.position_offset, c.width) if c.positions == "learned" else None
+        self.types = nn.Embedding(c.token_types, c.width) if c.token_types else None
+        self.embed_norm = norm(c) if c.embed_norm else nn.Identity()
+        self.dropout = nn.Dropout(c.dropout) if c.dropout else nn.Identity()
+        self.bias = RelativeBias(c, not causal) if c.positions == "relative" else None
+        self.blocks = nn.ModuleList(Block(c, number, causal, crossed) for number in range(layers))
+        self.norm = norm(c) if c.last_norm else nn.Identity()
 
-    def forward(self, x: Tensor, mask: Tensor | None, rotary, cache: Cache | None) -> Tensor:
-        for number, block in enumerate(self.blocks):
-            x = block(x, mask, rotary, None if cache is None else cache.layer(number))
+    def forward(self, x: Tensor, r: Reading) -> Tensor:
+        """Where compiled blocks do not want one shape each time, an encoder leaves padding out: it gives zeros."""
+        compiled = self.blocks[0]._compiled_call_impl is not None
+        if r.real is None or r.documents is not None or self.causal or compiled:
+            return self.through(x, r)
+        lengths, types = tuple(r.real.sum(1).tolist()), None if r.types is None else r.types[r.real][None]
+        y = self.through(x[r.real][None], Reading(r.positions[r.real][None], types=types, lengths=lengths))
+        return y.new_zeros(*x.shape[:2], y.shape[-1]).masked_scatter(r.real[..., None], y)
+
+    def through(self, x: Tensor, r: Reading) -> Tensor:
+        """x through all blocks."""
+        kinds = [number in self.config.window_layers for number in range(len(self.blocks))]
+        x = self.placed(x, r)
+        mask = {windowed: self.mask(r, windowed, x.dtype) for windowed in set(kinds)}
+        turn = {windowed: self.turn(r.positions, windowed, x.dtype) for windowed in set(kinds)}
+        for number, (block, windowed) in enumerate(zip(self.blocks, kinds, strict=True)):
+            layer = None if r.cache is None else r.cache.layer(number)
+            x = block(x, mask[windowed], turn[windowed], layer, None if r.other is None else r.other[number])
         return self.norm(x)
+
+    def placed(self, x: Tensor, r: Reading) -> Tensor:
+        """x with what is added to the embedding of each token."""
+        c = self.config
+        if c.positions in ("learned", "sinusoidal"):
+            place = r.positions if r.documents is None else within_documents(r.documents)
+            learned = self.places is not None
+            x = x + (self.places(place + c.position_offset) if learned else waves(place, c.width).to(x.dtype))
+        if self.types is not None:
+            x = x + (self.types.weight[0] if r.types is None else self.types(r.types))
+        return self.dropout(self.embed_norm(x))
+
+    def mask(self, r: Reading, windowed: bool, dtype) -> Tensor | masks.Apart | None:
+        """Who sees whom; None where `Attention` knows it by itself, which is faster."""
+        window, T, device = self.config.window if windowed else None, r.positions.shape[-1], r.positions.device
+        if r.lengths:
+            place = torch.arange(max(r.lengths), device=device)
+            bias = None if self.bias is None else self.bias(place, place)[None].to(dtype)
+            return masks.Apart(r.lengths, window, bias)
+        if r.cache is None:  # padding shifts places, so who sees whom goes by the columns
+            queries = keys = torch.arange(T, device=device)
+            known = r.real is None and r.documents is None and (window is None or T <= window)
+        else:
+            queries, keys = r.positions, r.cache.places(windowed)
+            known = r.cache.even and (r.cache.longest == 0 or T == 1) and (window is None or r.cache.seen <= window)
+        if known and (self.bias is None or not self.causal or T == 1):
+            seen = None
+        else:
+            seen = masks.visible(queries, keys, self.causal, window, r.real, r.documents)
+        if self.bias is None:
+            return seen
+        bias = self.bias(r.positions, r.positions if r.cache is None else keys).to(dtype)
+        return masks.added(seen, bias if bias.dim() == 4 else bias[None])
+
+    def turn(self, positions: Tensor, windowed: bool, dtype):
+        """cos and sin that broadcast to (B, heads, T, d), or None. Only differences of positions matter to them."""
+        c = self.config
+        if c.positions != "rotary":
+            return None
+        growing = c.rotary_scaling is not None and c.rotary_scaling.kind in ("dynamic", "longrope")
+        each, factor = speeds(c, int(positions.max()) + 1 if growing else 0, windowed, positions.device)
+        pair = angles(positions, each, c.rotary_sign, factor)
+        return tuple((t if t.dim() == 2 else t[:, None]).to(dtype) for t in pair)
 
 
 class Transformer(nn.Module):
-    """A model that a `Config` describes; its weights are uninitialised until `initialise` or a file fills them."""
+    """A model that a `Config` describes; its weights are uninitialised until `preset.create` or a file fills them."""
 
     def __init__(self, config: Config):
         super().__init__()
         c = self.config = config
         self.embed = nn.Embedding(c.vocab, c.width)
-        self.places = nn.Embedding(c.context, c.width) if c.positions == "learned" else None
-        self.embed_norm = norm(c) if c.embed_norm else nn.Identity()
-        self.dropout = nn.Dropout(c.dropout) if c.dropout else nn.Identity()
-        self.decoder = Stack(c, c.decoder_layers)
-        self.head = None if c.tied else nn.Linear(c.width, c.vocab, bias=False)
+        self.encoder = Stack(c, c.encoder_layers, causal=False) if c.encoder_layers else None
+        both = c.shape == "encoder-decoder"
+        self.decoder = Stack(c, c.decoder_layers, causal=True, crossed=both) if c.decoder_layers else None
+        self.pooler = Top(c, Head(pool="first", dense=True, activation="tanh")) if c.pooler else None
+        self.pair = nn.Linear(c.width, 2) if c.head.kind == "pretrain" else None
+        self.top = Top(c, c.head)
+        shared = c.tied and outputs(c) == c.vocab
+        self.head = nn.Linear(c.width, outputs(c), bias=c.head.bias) if outputs(c) and not shared else None
+        self.head_bias = nn.Parameter(torch.zeros(c.vocab)) if shared and c.head.bias else None
 
     def forward(
         self,
@@ -49,17 +138,21 @@ class Transformer(nn.Module):
         cache: Cache | None = None,
         lengths: Tensor | None = None,
         last: bool = False,
+        mask: Tensor | None = None,
+        types: Tensor | None = None,
+        source: Tensor | None = None,
+        source_mask: Tensor | None = None,
     ) -> Tensor:
-        """ids (B, T) int64 -> logits (B, T, V), or (B, V) after each row's last token with `last`.
+        """ids (B, T) int64 -> what the head gives: logits (B, T, V), or (B, V) after each row's last token with `last`.
 
-        documents (B, T): tokens see only their own document. cache: reads on behind what it holds and adds to it.
-        lengths (B,): how many of the T tokens of each row are real, the rest is padding on the right.
+        A head that pools gives (B, labels) or (B, D), one that has no output matrix (B, T, D). An encoder and a source
+        also take vectors (B, T, D) in place of ids. For the rest see `hidden`.
         """
-        x = self.hidden(ids, documents, cache, lengths)
+        x = self.hidden(ids, documents, cache, lengths, mask, types, source, source_mask)
         if last:
             at = torch.full((len(ids),), ids.shape[1] - 1, device=ids.device) if lengths is None else lengths - 1
             x = x[torch.arange(len(ids), device=ids.device), at]
-        return self.logits(x)
+        return self.read_out(x, ids, mask)
 
     def hidden(
         self,
@@ -67,48 +160,88 @@ class Transformer(nn.Module):
         documents: Tensor | None = None,
         cache: Cache | None = None,
         lengths: Tensor | None = None,
+        mask: Tensor | None = None,
+        types: Tensor | None = None,
+        source: Tensor | None = None,
+        source_mask: Tensor | None = None,
     ) -> Tensor:
-        """ids (B, T) -> what the last block gives, (B, T, D)."""
-        B, T = ids.shape
-        fresh = cache is None or cache.longest == 0
-        even = cache is None or cache.even
-        positions = torch.arange(T, device=ids.device) if cache is None else cache.begin(T)
-        if even and cache is not None:
-            positions = positions[0]
-        mask = None if documents is None else block_mask(documents)
-        if mask is None and not (even and (fresh or T == 1)):
-            mask = cached_mask(positions.expand(B, T), cache.seen)
-        x = self.decoder(self.embedded(ids, positions, documents), mask, self.rotary(positions), cache)
-        if cache is not None:
-            cache.commit(T, lengths)
+        """ids (B, T) -> what the last block gives, (B, T, D).
+
+        documents (B, T): tokens see only their own document. cache: reads on behind what it holds and adds to it;
+        lengths (B,): how many of the T tokens of each row it keeps. mask (B, T): False where an id is padding, on
+        either side (without a cache). types (B, T): token types. source (B, S) with source_mask: what an encoder reads
+        first; a cache keeps it, so it is given once.
+        """
+        if self.decoder is None:
+            return self.encode(ids, mask, types, documents)
+        if self.encoder is not None and (cache is None or not cache.other):
+            other = self.remember(self.encode(source, source_mask), source_mask)
+            if cache is not None:
+                cache.other, cache.other_mask = [pair[:2] for pair in other], other[0][2]
+        elif cache is not None:
+            other = [(*pair, cache.other_mask) for pair in cache.other] or None
+        else:
+            other = None
+        return self.decode(ids, documents, cache, lengths, mask, other)
+
+    def encode(self, ids: Tensor, mask=None, types=None, documents=None) -> Tensor:
+        """ids (B, S), or vectors (B, S, D) -> what the encoder gives, (B, S, D)."""
+        positions = torch.arange(ids.shape[1], device=ids.device) if mask is None else without_padding(mask)
+        return self.encoder(self.embedded(ids), Reading(positions, mask, documents, types))
+
+    def remember(self, other: Tensor, mask: Tensor | None = None) -> list[tuple]:
+        """Keys, values and mask of the encoder's text (B, S, D) for each block of the decoder."""
+        seen = None if mask is None else masks.padded(mask)
+        return [(*block.cross.remember(other), seen) for block in self.decoder.blocks]
+
+    def decode(self, ids: Tensor, documents, cache: Cache | None, lengths, mask, other) -> Tensor:
+        """The decoder over ids (B, T); a long text behind a cache is read in chunks, so that no mask is T x T."""
+        T = ids.shape[1]
+        if cache is None:
+            positions = torch.arange(T, device=ids.device) if mask is None else without_padding(mask)
+            return self.decoder(self.embedded(ids), Reading(positions, mask, documents, other=other))
+        if T > CHUNK:
+            left = [None if lengths is None else (lengths - at).clamp(0, CHUNK) for at in range(0, T, CHUNK)]
+            parts = zip(ids.split(CHUNK, 1), left, strict=True)
+            return torch.cat([self.decode(part, None, cache, n, None, other) for part, n in parts], 1)
+        positions = cache.begin(T)
+        positions = positions[0] if cache.even else positions
+        x = self.decoder(self.embedded(ids), Reading(positions, cache=cache, other=other))
+        cache.commit(T, lengths)
         return x
 
-    def embedded(self, ids: Tensor, positions: Tensor, documents: Tensor | None) -> Tensor:
-        """ids (B, T) and their positions (T,) or (B, T) -> (B, T, D)."""
+    def embedded(self, ids: Tensor) -> Tensor:
+        """ids (B, T) -> (B, T, D); vectors (B, T, D) stay as they are."""
+        if ids.is_floating_point():
+            return ids
         x = self.embed(ids)
-        if self.places is not None:
-            x = x + self.places(positions if documents is None else within_documents(documents))
-        return self.dropout(self.embed_norm(x))
+        scale = self.config.embed_scale
+        return x if scale == 1.0 else x * torch.tensor(scale, dtype=x.dtype, device=x.device)
 
-    def rotary(self, positions: Tensor):
-        """cos and sin that broadcast to (B, heads, T, d), or None. Only differences of positions matter to them."""
-        c = self.config
-        if c.positions != "rotary":
-            return None
-        turn = angles(positions, c.head_dim, c.rotary_theta, c.rotary_sign)
-        dtype = self.embed.weight.dtype
-        return tuple((t if t.dim() == 2 else t[:, None]).to(dtype) for t in turn)
+    def read_out(self, x: Tensor, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What the head makes of the last block's vectors."""
+        x = self.top(x, ids, mask)
+        return self.logits(x) if outputs(self.config) else x
+
+    def next_sentence(self, x: Tensor, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Last vectors (B, T, D) -> (B, 2): that the second sentence follows the first, that it does not."""
+        return self.pair(self.pooler(x, ids, mask))
 
     def logits(self, x: Tensor) -> Tensor:
-        """(..., D) -> (..., V)."""
-        y = F.linear(x, self.output_weight)
-        cap = self.config.logit_cap
-        return y if cap is None else cap * torch.tanh(y / cap)
+        """(..., D) -> (..., outputs)."""
+        c = self.config
+        y = F.linear(x if c.logit_scale == 1.0 else x * c.logit_scale, self.output_weight, self.output_bias)
+        return y if c.logit_cap is None else c.logit_cap * torch.tanh(y / c.logit_cap)
 
     @property
     def output_weight(self) -> Tensor:
         """The output matrix (V, D), which may be the embedding."""
         return self.embed.weight if self.head is None else self.head.weight
+
+    @property
+    def output_bias(self) -> Tensor | None:
+        """What is added behind the output matrix, (V,)."""
+        return self.head_bias if self.head is None else self.head.bias
 
     @property
     def device(self) -> torch.device:

@@ -1,0 +1,79 @@
+"""Memory and time of reading and going on with a long text, by length: a small decoder, with and without windows.
+
+    python bench/long_text.py            1,000 to 100,000 tokens (about ten minutes on two cores)
+
+The model: LLaMA's build, width 256, 4 blocks, 4 heads that share 2 key heads; "windowed": three of four blocks see 512
+tokens. Random weights: memory and time do not depend on them. Each line is a process of its own. Memory is what the
+process holds at its peak less what it held before the text; "scores" is what one T x T table of scores (float32, one
+head) would take. --markdown FILE writes the table.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+LENGTHS = (1_000, 10_000, 30_000, 100_000)
+WRITTEN = 32
+
+
+def one(length: int, windowed: bool) -> dict:
+    """Read `length` tokens, write a few; seconds and bytes."""
+    import torch
+
+    from upwell.generation.session import Session
+    from upwell.model import preset
+    from upwell.model.config import Config
+
+    window = {"window": 512, "window_layers": (0, 1, 2)} if windowed else {}
+    c = Config("llama", "llama", vocab=4096, width=256, decoder_layers=4, heads=4, kv_heads=2, head_dim=64,
+               ffn_width=704, context=length + WRITTEN + 1, positions="rotary", **window)  # fmt: skip
+    model = preset.create(c, seed=1).eval()
+    Session(model, [list(range(600))])  # what the first call of everything takes is not the text's
+    ids = torch.randint(4096, (length,), generator=torch.Generator().manual_seed(1)).tolist()
+    before, begin = peak(), time.perf_counter()
+    session = Session(model, [ids], length + WRITTEN + 1)
+    read, begin = time.perf_counter() - begin, time.perf_counter()
+    for _ in range(WRITTEN):
+        session.step(session.logits.argmax(-1), torch.tensor([0]))
+    wrote = time.perf_counter() - begin
+    cache = sum(part.numel() * part.element_size() for part in session.cache.keys + session.cache.values)
+    return {"read": read, "step": wrote / WRITTEN, "memory": peak() - before, "cache": cache}
+
+
+def peak() -> int:
+    """The most memory that this process has held, in bytes."""
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--one", nargs=2)
+    args = parser.parse_args()
+    if args.one:
+        return print(json.dumps(one(int(args.one[0]), args.one[1] == "windowed")))
+    lines = [f"{date.today()}, {platform.processor() or platform.machine()}.", "",
+             "| blocks | tokens | read, s | a further token, ms | memory, MiB | of it cache, MiB | scores, MiB |",
+             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    print("\n".join(lines))
+    for kind in ("full", "windowed"):
+        for length in LENGTHS:
+            command = [sys.executable, __file__, "--one", str(length), kind]
+            m = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+            memory = " | ".join(f"{part / 2**20:,.0f}" for part in (m["memory"], m["cache"], 4 * length**2))
+            lines.append(f"| {kind} | {length:,} | {m['read']:.2f} | {1000 * m['step']:.1f} | {memory} |")
+            print(lines[-1], flush=True)
+    if args.markdown:
+        args.markdown.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Every mask and shortcut beside softmax(Q K^T / sqrt(d)) V written out in float64, one query after the other."""
+
+import math
+
+import pytest
+import torch
+
+from upwell.model.attention import Attention
+from upwell.model.config import Config
+from upwell.model.masks import added, visible
+from upwell.model.positions import RelativeBias
+
+H, K, d, T = 4, 2, 8, 11
+SHAPE = Config("llama", "llama", vocab=9, width=32, decoder_layers=1, heads=H, kv_heads=K, head_dim=d, ffn_width=8,
+               context=64, positions="rotary")  # fmt: skip
+
+
+def written_out(q, k, v, sees, scale=None, cap=None, bias=None):
+    """(B, H, T, d), (B, K, S, d) twice, sees(row, query, key) -> bool: attention as the formula says it."""
+    q, k, v = q.double(), k.double(), v.double()
+    out = torch.zeros_like(q)
+    for b in range(q.shape[0]):
+        for h in range(H):
+            for t in range(q.shape[2]):
+                keys = [s for s in range(k.shape[2]) if sees(b, t, s)]
+                scores = []
+                for s in keys:
+                    score = (q[b, h, t] @ k[b, h * K // H, s]).item() * (scale or 1 / math.sqrt(d))
+                    score = score if cap is None else cap * math.tanh(score / cap)
+                    scores.append(score + (0.0 if bias is None else bias[h, t, s].item()))
+                weights = torch.tensor([math.exp(x - max(scores)) for x in scores], dtype=torch.float64)
+                out[b, h, t] = (weights / weights.sum()) @ v[b, h * K // H, keys]
+    return out
+
+
+REAL = torch.tensor([[True] * 11, [False] * 3 + [True] * 8, [True] * 6 + [False] * 5])
+DOCUMENTS = torch.tensor([[0] * 4 + [1] * 7, [0] * 11, [0] * 2 + [1] * 2 + [2] * 7])
+CASES = {  # causal, window, padding, packing, and the same said in words
+    "causal": (True, None, None, None, lambda b, t, s: s <= t),
+    "bidirectional": (False, None, None, None, lambda b, t, s: True),
+    "padded": (False, None, REAL, None, lambda b, t, s: REAL[b, s] or s == t),
+    "causal-padded": (True, None, REAL, None, lambda b, t, s: s <= t and (REAL[b, s] or s == t)),
+    "packed": (True, None, None, DOCUMENTS, lambda b, t, s: s <= t and DOCUMENTS[b, s] == DOCUMENTS[b, t]),
+    "packed-both-ways": (False, None, None, DOCUMENTS, lambda b, t, s: DOCUMENTS[b, s] == DOCUMENTS[b, t]),
+    "windowed": (True, 3, None, None, lambda b, t, s: t - 3 < s <= t),
+    "windowed-both-ways": (False, 3, None, None, lambda b, t, s: abs(t - s) <= 3),
+    "windowed-packed": (True, 4, None, DOCUMENTS,
+                        lambda b, t, s: t - 4 < s <= t and DOCUMENTS[b, s] == DOCUMENTS[b, t]),
+}  # fmt: skip
+
+
+def parts(seed: int):
+    generator = torch.Generator().manual_seed(seed)
+    return [2 * torch.randn(3, heads, T, d, generator=generator) for heads in (H, K, K)]
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("cap", [None, 5.0])
+def test_every_mask_is_what_its_words_say(case, cap):
+    causal, window, real, documents, sees = CASES[case]
+    q, k, v = parts(1)
+    place = torch.arange(T)
+    mask = visible(place, place, causal, window, real, documents)
+    attention = Attention(SHAPE.with_(attention_cap=cap), causal)
+    want = written_out(q, k, v, sees, cap=cap)
+    assert (attention.attend(q, k, v, mask, causal) - want).abs().max() < 1e-5
+    if case in ("causal", "bidirectional"):
+        assert (attention.attend(q, k, v, None, causal) - want).abs().max() < 1e-5
+
+
+def test_a_single_query_behind_a_cache_sees_its_row_only():
+    q, k, v = parts(2)
+    q, lengths = q[:, :, :1], [11, 5, 8]
+    places = torch.tensor([[n - 1] for n in lengths])
+    mask = visible(places, torch.arange(T), True)
+    got = Attention(SHAPE, True).attend(q, k, v, mask, False)
+    assert (got - written_out(q, k, v, lambda b, t, s: s < lengths[b])).abs().max() < 1e-5
+
+
+def test_a_bias_on_the_scores_is_added_under_the_mask():
+    q, k, v = parts(3)
+    c = SHAPE.with_(positions="relative", buckets=8, bucket_distance=10, attention_scale=1.0)
+    relative = RelativeBias(c, both_ways=False)
+    torch.nn.init.normal_(relative.weight, generator=torch.Generator().manual_seed(4))
+    place = torch.arange(T)
+    bias = relative(place, place)
+    mask = added(visible(place, place, True), bias[None])
+    got = Attention(c, True).attend(q, k, v, mask, True)
+    want = written_out(q, k, v, lambda b, t, s: s <= t, scale=1.0, bias=bias)
+    assert (got - want).abs().max() < 1e-5
