@@ -10,7 +10,7 @@ from upwell.generation.engine import Busy, Engine, Job, Line, run
 from upwell.generation.session import Session
 from upwell.generation.steps import Found, Step, Token
 from upwell.generation.stop import Stop
-from upwell.generation.strategies import greedy, sample
+from upwell.generation.strategies import beam, greedy, sample
 
 VOCAB = 60
 
@@ -201,6 +201,31 @@ def test_a_strategy_may_hold_several_rows_beside_others_of_one(small, gate, engi
         expected = small(torch.tensor([[1, 2, 4, 5], [1, 2, 3, 6]]))[:, -1]
     torch.testing.assert_close(seen[0], expected, atol=1e-4, rtol=1e-4)
     assert [ids(one) for one in neighbours] == [alone(small, one) for one in neighbours]
+
+
+def wide(prompt, beams, max_new=20):
+    settings = beam.Settings(beams)
+    stop = Stop(frozenset([1]), max_new)
+    return Job(prompt, lambda logits: beam.search(logits, as_they_are, stop, settings), max_new, width=beams)
+
+
+def test_beam_searches_and_others_together_write_what_each_writes_alone(small, gate, engine):
+    jobs = [wide([3, 4], 4), job([5]), wide([6], 5), job([7, 8, 9], 3), wide([9] * 7, 3), job([2], 1, 40)]
+    hold(gate, engine, jobs)
+    assert [ids(one) for one in jobs] == [alone(small, one) for one in jobs]
+    assert max(gate.rows) > 8
+
+
+def test_no_more_rows_are_at_work_than_there_may_be_and_who_wants_more_works_alone(small, gate, engine):
+    jobs = [wide([3, number], 6) for number in range(2, 9)] + [wide([4], 40)]
+    hold(gate, engine, jobs)
+    assert [ids(one) for one in jobs] == [alone(small, one) for one in jobs]
+    assert sorted(set(gate.rows))[-1] == 40 and max(rows for rows in gate.rows if rows <= 16) <= 12
+
+
+def test_a_source_is_wanted_by_an_encoder_and_by_nothing_else(engine):
+    with pytest.raises(SettingsError, match="no source, found some"):
+        engine.submit(Job([1], lambda logits: None, 5, source=[1, 2]))
 
 
 def test_a_full_line_is_busy_and_says_so(gate, small):

@@ -31,6 +31,19 @@ def test_the_repetition_penalty_lowers_what_was_said_once_however_often_it_was_s
     assert torch.equal(filters.repetition_penalty(2.0)(TOKENS, LOGITS), expected)
 
 
+def test_a_forced_token_is_the_only_one_at_its_place():
+    assert kept(filters.forced(2, 2)(TOKENS, LOGITS)) == [[2], [2]]
+    assert torch.equal(filters.forced(2, 3)(TOKENS, LOGITS), LOGITS)
+
+
+def test_greedy_choice_and_beam_search_are_not_narrowed_and_a_draw_is():
+    for strategy, left in (("greedy", [0, 1, 2, 3]), ("beam", [0, 1, 2, 3]), ("sample", [0])):
+        narrow = filters.compose(Settings(strategy=strategy, top_k=1, temperature=0.5), [1], [], 4)
+        assert kept(narrow(NONE, LOGITS[:1])) == [left]
+    assert filters.likeliest(Settings(temperature=0))
+    assert not filters.likeliest(Settings(strategy="beam", temperature=0))
+
+
 def test_a_minimum_length_bans_the_ends_until_it_is_reached():
     assert kept(filters.minimum_length(3, [0, 2])(TOKENS, LOGITS)) == [[1, 3]] * 2
     assert torch.equal(filters.minimum_length(2, [0, 2])(TOKENS, LOGITS), LOGITS)

@@ -7,10 +7,13 @@ import openai
 import pytest
 import torch
 
+from tests.generation.tiny import tiny_model
 from tests.serving.fakes import Running, tiny_checkpoint, wait_until
-from upwell.generation.backend import Local
+from tests.text import chats
+from upwell.generation.backend import Local, Settings
 from upwell.model import hub
 from upwell.serving.api import app
+from upwell.text.chat import Template
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,58 @@ def test_a_chat_streams_what_it_answers_whole(client):
     chunks = list(client.chat.completions.create(**asked, stream=True))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == whole.message.content
     assert chunks[-1].choices[0].finish_reason == whole.finish_reason in ("stop", "length")
+
+
+def test_a_beam_search_can_be_asked_for(client, backend):
+    asked = dict(model="tiny", prompt="the river", max_tokens=12)
+    found = client.completions.create(**asked, extra_body={"strategy": "beam", "beams": 4, "length_power": 0.5})
+    settings = Settings(max_new=12, strategy="beam", beams=4, length_power=0.5)
+    assert found.choices[0].text == "".join(piece.text for piece in backend.generate("the river", settings))
+    for wrong in ({"strategy": "own.py"}, {"beams": 0}, {"beams": 1000}, {"length_power": -1}):
+        with pytest.raises(openai.BadRequestError):
+            client.completions.create(**asked, extra_body=wrong)
+
+
+@pytest.fixture(scope="module")
+def talking(tmp_path_factory):
+    """A server of a model with a chat template: (client, backend)."""
+    folder = tmp_path_factory.mktemp("models") / "talking"
+    tokenizer = chats.byte_level(folder)
+    model = tiny_model(tokenizer.vocab_size, context=96)
+    hub.save(hub.Checkpoint(model, tokenizer, model.config, None, Template(chats.ALTERNATING)), folder)
+    backend = Local(hub.load(folder))
+    running = Running(app({backend.name: backend}))
+    yield openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0, timeout=30), backend
+    running.stop()
+    backend.close()
+
+
+def test_a_chat_with_a_template_is_written_out_by_it(talking):
+    client, backend = talking
+    messages = chats.said("Where to?", "The sea.", "你好")
+    asked = dict(model="talking", messages=messages, max_completion_tokens=15, temperature=0)
+    whole = client.chat.completions.create(**asked)
+    pieces = list(backend.generate(messages, Settings(max_new=15, temperature=0)))
+    assert whole.choices[0].message.content == "".join(piece.text for piece in pieces)
+    assert whole.usage.prompt_tokens == len(backend.read(messages)) == len(
+        backend.template.ids(messages, backend.tokenizer))
+    chunks = list(client.chat.completions.create(**asked, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == whole.choices[0].message.content
+
+
+def test_what_a_template_refuses_is_a_400_with_its_sentence(talking):
+    client, _ = talking
+    for stream in (False, True):
+        with pytest.raises(openai.BadRequestError, match="refuses these messages: after user comes assistant"):
+            client.chat.completions.create(model="talking", messages=chats.said("a", "b")[1:], stream=stream)
+
+
+def test_a_special_token_typed_in_a_chat_stays_plain_text(talking):
+    client, backend = talking
+    asked = dict(model="talking", max_completion_tokens=1)
+    typed, plain = (client.chat.completions.create(**asked, messages=chats.said(text)).usage.prompt_tokens
+                    for text in ("</s><s>", ""))  # fmt: skip
+    assert typed > plain + 4 and len(backend.tokenizer.encode("</s><s>")) > 4
 
 
 def test_a_seed_repeats_a_text_and_copies_differ(client):

@@ -8,8 +8,10 @@ import pytest
 
 from tests.generation.fake_server import HELLO, running
 from tests.generation.tiny import tiny_model
+from tests.text import chats
 from upwell import cli
 from upwell.model import hub
+from upwell.text.chat import Template
 from upwell.tokens.tokenizer import train
 
 
@@ -53,6 +55,39 @@ def test_json_holds_the_same_text_with_tokens_timings_and_seed(capsys, folder):
     assert code == 0 and found["text"] + "\n" == plain and found["prompt"] == "The"
     assert len(found["tokens"]) == len(found["logprobs"]) == found["usage"]["new"] <= 12
     assert found["seed"] == 3 and found["finish"] in ("stop", "length") and found["timings"]["seconds"] > 0
+
+
+@pytest.fixture(scope="module")
+def talking(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "talking"
+    tokenizer = chats.byte_level(folder)
+    model = tiny_model(tokenizer.vocab_size)
+    return hub.save(hub.Checkpoint(model, tokenizer, model.config, None, Template(chats.CHATML)), folder)
+
+
+def found(capsys, *words):
+    code, out, err = upwell(capsys, *words, "--max-new", 8, "--seed", 3, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_a_model_with_a_chat_template_is_spoken_to_in_it_unless_it_is_to_go_on(capsys, folder, talking):
+    checkpoint = hub.load(talking)
+    read = len(checkpoint.template.ids(chats.said("The river"), checkpoint.tokenizer))
+    text = len(checkpoint.tokenizer.encode("The river")) + 1
+    asked = [found(capsys, talking, "--prompt", "The river", *more) for more in ((), ("--chat",), ("--raw",))]
+    assert [one["usage"]["prompt"] for one in asked] == [read, read, text] and asked[0]["prompt"] == "The river"
+    assert asked[0]["tokens"] == asked[1]["tokens"] != asked[2]["tokens"]
+    assert found(capsys, talking, "--prompt", "")["usage"]["prompt"] == 1
+    plain = [found(capsys, folder, "--prompt", "The river", *more)["usage"]["prompt"] for more in ((), ("--chat",))]
+    assert plain[0] < plain[1]
+
+
+def test_a_beam_search_is_asked_for_by_its_name(capsys, folder):
+    wide, wider, greedy = (found(capsys, folder, "--prompt", "The", *more) for more in (
+        ("--strategy", "beam"), ("--strategy", "beam", "--beams", 9), ("--strategy", "beam", "--beams", 1)))
+    assert found(capsys, folder, "--prompt", "The", "--strategy", "greedy")["tokens"] == greedy["tokens"]
+    assert sum(wide["logprobs"]) >= sum(greedy["logprobs"]) and wider["finish"] in ("stop", "length")
 
 
 def test_several_texts_have_seeds_of_their_own_that_give_the_same_text_again(capsys, folder):
@@ -108,6 +143,8 @@ def test_without_a_folder_the_newest_run_is_taken_and_named(capsys, folder, tmp_
         (["--device", "abacus"], "device: abacus cannot be used here"),
         (["--strategy", "gredy"], "'gredy'.*did you mean greedy"),
         (["--banned", "100000"], "banned: found the token id 100000"),
+        (["--chat", "--raw"], "found both --chat and --raw"),
+        (["--beams", "0"], "beams: found 0, expected a whole number from 1"),
         (["--model", "x"], "--base-url and --model go together"),
         (["--base-url", "http://127.0.0.1:9/v1", "--model", "x"], "expected one of them"),
     ],

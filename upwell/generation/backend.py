@@ -3,14 +3,15 @@
 Importing this module imports no torch; Local does when it is made.
 """
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 from .. import plugs
-from ..errors import DataError, UpwellError
-from . import turns
+from ..errors import CheckpointError, DataError, UpwellError
+from ..text import chat
 from .remote import Remote
 from .settings import Piece, Settings, Usage, unwritable
 from .stop import stopping
@@ -42,11 +43,26 @@ class Backend(Protocol):
         """Free what it holds."""
 
 
+@dataclass(frozen=True)
+class Habits:
+    """What a folder's generation_config.json says of how its model writes."""
+
+    ends: frozenset[int] = frozenset()
+    """Ids that end a text; chat models name more here than in config.json."""
+    start: int | None = None
+    """With which the decoder of an encoder-decoder begins."""
+    first: int | None = None
+    """The id that it writes first, such as a language's."""
+    banned: tuple[int, ...] = ()
+    """Ids that it never writes, such as Marian's padding."""
+
+
 class Local:
     """Our engine on a checkpoint.
 
     A text prompt is taken as the beginning of a document, so the model's begin token stands before it; an empty one
-    writes a document from its start. Token ids are taken as they are.
+    writes a document from its start. A model with an encoder reads it as the text that its own is about. A chat is
+    written out by the model's template. Token ids are taken as they are.
     """
 
     def __init__(self, checkpoint, rows: int = 16, waiting: int = 256):
@@ -56,26 +72,35 @@ class Local:
             raise DataError(f"{checkpoint.folder} has no tokenizer.json; copy the model's into the folder")
         self.name = checkpoint.folder.name if checkpoint.folder else "model"
         self.tokenizer, self.config, self.folder = checkpoint.tokenizer, checkpoint.model.config, checkpoint.folder
+        self.template = checkpoint.template or chat.plain()
+        self.habits = habits(self.folder)
         self.begin = self.tokenizer.end if self.config.bos is None else self.config.bos
-        self.ends = frozenset({self.tokenizer.end}) | self.config.ends | _ends_of(self.folder)
+        self.ends = frozenset({self.tokenizer.end}) | self.config.ends | self.habits.ends
         self.engine = Engine(checkpoint.model, rows, waiting)
 
     def generate(self, prompt: Prompt, settings: Settings | None = None, client: str = "") -> "Answer":
         """Continue `prompt`. SettingsError where it does not fit, engine.Busy where too many wait."""
         from .engine import Job
 
-        settings = settings or Settings()
-        ids, stops = self.read(prompt), settings.stop + (turns.STOPS if _is_chat(prompt) else ())
-        job = Job(ids, self._begin(ids, stops, settings), settings.max_new, client)
-        return Answer(self.engine.submit(job), Stream(self.tokenizer.bytes_of, stops), self.ends | {*settings.stop_ids})
+        self._check_writer()
+        settings, ids = settings or Settings(), self.read(prompt)
+        stops, ends = self._stops(prompt, settings)
+        before, source = (self.start, ids) if self.has_source else (ids, None)
+        begin = self._begin(before, stops, ends, settings)
+        width = settings.beams if settings.strategy == "beam" else 1
+        job = self.engine.submit(Job(before, begin, settings.max_new, client, source, width))
+        return Answer(job, Stream(self.tokenizer.bytes_of, stops), ends)
 
     def score(self, prompt: Prompt, continuation: str) -> list[tuple[str, float]]:
         """Prompt and continuation are cut into tokens as one text; a token across the border counts as continuation."""
         from .scoring import logprobs_from
 
-        ids, first = self._joint(prompt, continuation)
-        values = self.engine.call(lambda model: logprobs_from(model, ids, first))
-        pieces = (self.tokenizer.bytes_of(token).decode("utf-8", "replace") for token in ids[first:])
+        self._check_writer()
+        source = self.read(prompt) if self.has_source else None
+        first = () if self.habits.first is None else (self.habits.first,)
+        ids, at = self._joint((*self.start, *first) if self.has_source else prompt, continuation)
+        values = self.engine.call(lambda model: logprobs_from(model, ids, at, source))
+        pieces = (self.tokenizer.bytes_of(token).decode("utf-8", "replace") for token in ids[at:])
         return list(zip(pieces, values, strict=True))
 
     def embed(self, texts: list[str]) -> list[list[float]]:
@@ -88,38 +113,70 @@ class Local:
 
     def read(self, prompt: Prompt) -> list[int]:
         """The ids that the model reads for a prompt."""
-        if not isinstance(prompt, str) and not _is_chat(prompt):
-            return list(prompt)
-        return [self.begin, *self.tokenizer.encode(self._text(prompt))]
-
-    def _text(self, prompt: str | list[dict]) -> str:
         if _is_chat(prompt):
-            turns.check_plain(self.folder)
-            prompt = turns.render(prompt)
-        fault = unwritable(prompt, "prompt")
-        if fault:
-            raise DataError(fault)
-        return prompt
+            begin = [self.begin] if self.template.plain and not self.has_source else []
+            return begin + self.template.ids(list(prompt), self.tokenizer)
+        if not isinstance(prompt, str):
+            return list(prompt)
+        text = _writable(prompt, "prompt")
+        return self.tokenizer.encode_source(text) if self.has_source else [self.begin, *self.tokenizer.encode(text)]
 
-    def _begin(self, ids: list[int], stops: tuple[str, ...], settings: Settings):
+    def taken(self, prompt: Prompt) -> int:
+        """Places of the model's context that are taken before it writes; where there is an encoder, of its decoder."""
+        return len(self.start) if self.has_source else len(self.read(prompt))
+
+    @property
+    def has_source(self) -> bool:
+        """Whether it reads one text with an encoder and writes another."""
+        return self.config.shape == "encoder-decoder"
+
+    @property
+    def start(self) -> list[int]:
+        """What the decoder of an encoder-decoder begins with."""
+        start = self.config.start if self.habits.start is None else self.habits.start
+        if start is None:
+            raise CheckpointError(f"{self.folder} does not say with which id its decoder begins; "
+                                  "add decoder_start_token_id to its generation_config.json")
+        return [start]
+
+    @cached_property
+    def _closing(self) -> frozenset[int]:
+        """The id that ends a turn in the template, which need not be among the ids that end a text."""
+        closing = None if self.template.plain else self.template.closing(self.tokenizer)
+        return frozenset() if closing is None else frozenset({closing})
+
+    def _stops(self, prompt: Prompt, settings: Settings) -> tuple[tuple[str, ...], frozenset[int]]:
+        """Strings and ids at which the answer to this prompt ends."""
+        ends = self.ends | {*settings.stop_ids}
+        if not _is_chat(prompt):
+            return settings.stop, ends
+        return settings.stop + self.template.stops, ends | self._closing
+
+    def _check_writer(self) -> None:
+        c = self.config
+        if c.shape == "encoder" or c.head.kind != "language":
+            what = "is an encoder" if c.shape == "encoder" else f"has a head of the kind {c.head.kind}"
+            raise UpwellError(f"{self.name} ({c.kind}) {what} and writes no text; take a model with a decoder "
+                              "and a language head")
+
+    def _begin(self, before: list[int], stops: tuple[str, ...], ends: frozenset[int], settings: Settings):
         from .filters import compose, likeliest
 
         strategy = plugs.find("generation/strategies", "greedy" if likeliest(settings) else settings.strategy)
-        ends = self.ends | {*settings.stop_ids}
-        filters = compose(settings, ids, ends, self.config.vocab)
+        never = tuple(token for token in self.habits.banned if token < self.config.vocab)
+        asked = replace(settings, banned=settings.banned + never) if never else settings
+        filters = compose(asked, before, ends, self.config.vocab, self.habits.first if self.has_source else None)
         stop = stopping(ends, settings.max_new, stops, self.tokenizer.bytes_of)
         own = {f.name: getattr(settings, f.name) for f in fields(strategy.Settings) if hasattr(settings, f.name)}
         return lambda logits: strategy.search(logits, filters, stop, strategy.Settings(**own))
 
     def _joint(self, prompt: Prompt, continuation: str) -> tuple[list[int], int]:
         """Ids of both, and where the continuation begins."""
-        fault = unwritable(continuation, "continuation")
-        if fault:
-            raise DataError(fault)
-        if not isinstance(prompt, str) and not _is_chat(prompt):
-            return [*prompt, *self.tokenizer.encode(continuation)], len(prompt)
-        before = self._text(prompt)
-        ids = self.tokenizer.encode(before + continuation)
+        continuation = _writable(continuation, "continuation")
+        if not isinstance(prompt, str):
+            before = self.read(prompt) if _is_chat(prompt) else list(prompt)
+            return [*before, *self.tokenizer.encode(continuation)], len(before)
+        ids = self.tokenizer.encode(_writable(prompt, "prompt") + continuation)
         ends, total = [], 0
         for token in ids:
             total += len(self.tokenizer.bytes_of(token))
@@ -159,17 +216,34 @@ def _pieces(job, stream: Stream, ends: frozenset[int]) -> Iterator[Piece]:
         text = stream.push(token.id for token in tokens if token.id not in ends)
         yield Piece(text, tuple(token.id for token in tokens), tuple(token.logprob for token in tokens))
     finish = "cancelled" if job.cancelled else job.found[0].finish
-    yield Piece(stream.close(), finish=finish, usage=Usage(len(job.prompt), job.shown))
+    yield Piece(stream.close(), finish=finish, usage=Usage(job.read, job.shown))
 
 
 def _is_chat(prompt: Prompt) -> bool:
     return not isinstance(prompt, str) and len(prompt) > 0 and isinstance(prompt[0], dict)
 
 
-def _ends_of(folder) -> frozenset[int]:
-    """The eos ids of generation_config.json, where chat models name more than config.json does."""
-    path = folder / "generation_config.json" if folder else None
-    if path is None or not path.is_file():
-        return frozenset()
-    given = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") or []
-    return frozenset([given] if isinstance(given, int) else given)
+def _writable(text: str, name: str) -> str:
+    fault = unwritable(text, name)
+    if fault:
+        raise DataError(fault)
+    return text
+
+
+def habits(folder: Path | None) -> Habits:
+    """What a folder says of writing; older ones say it in config.json. CheckpointError for a damaged file."""
+    from ..model.hub import read_json
+
+    path = next((folder / name for name in ("generation_config.json", "config.json")
+                 if (folder / name).is_file()), None) if folder else None  # fmt: skip
+    said = read_json(path) if path else {}
+    never = [ids[0] for ids in said.get("bad_words_ids") or [] if len(ids) == 1]
+    return Habits(frozenset(_ids(said, "eos_token_id")), said.get("decoder_start_token_id"),
+                  next(iter(_ids(said, "forced_bos_token_id")), None),
+                  (*never, *_ids(said, "suppress_tokens")))  # fmt: skip
+
+
+def _ids(said: dict, key: str) -> list[int]:
+    """One id, several or none."""
+    given = said.get(key)
+    return [] if given is None else [given] if isinstance(given, int) else list(given)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import Busy, ServiceError, UpwellError
-from .session import Session, check_prompts
+from .session import Session, check_prompts, check_sources
 from .steps import Found, Search, Step, Token
 
 PREFILL = 4096   # tokens, padding included, that are read at most at once for new requests, so that others wait little
@@ -35,14 +35,18 @@ def run(strategy: Search, session: Session) -> list[Found]:
 class Job:
     """One request in the engine. Iterating gives lists of Tokens as they become certain; then .found is there.
 
-    prompt      token ids
+    prompt      token ids; where there is an encoder, what its decoder begins with
     begin       logits (1, V) -> a strategy's coroutine; called in the engine's thread
     max_new     the most tokens that it will write
     client      whose request it is; clients take turns
+    source      where there is an encoder: token ids of the text that it reads
+    width       rows that its strategy may keep alive at once
     """
 
-    def __init__(self, prompt: list[int], begin: Callable[[Tensor], Search], max_new: int, client: str = ""):
+    def __init__(self, prompt: list[int], begin: Callable[[Tensor], Search], max_new: int, client: str = "",
+                 source: list[int] | None = None, width: int = 1):  # fmt: skip
         self.prompt, self.begin, self.max_new, self.client = prompt, begin, max_new, client
+        self.source, self.width = source, width
         self.found: list[Found] | None = None
         self.cancelled = False
         self.shown = 0              # tokens given out
@@ -60,6 +64,11 @@ class Job:
             if isinstance(event, BaseException):
                 raise event
             yield event
+
+    @property
+    def read(self) -> int:
+        """Tokens that the model reads before it writes: those of the source where there is one."""
+        return len(self.prompt if self.source is None else self.source)
 
     @property
     def alive(self) -> bool:
@@ -160,7 +169,7 @@ class Line:
 class Engine:
     """One model for many requests, in a thread of its own.
 
-    rows        requests that advance together
+    rows        texts that advance together; a beam search keeps several of them
     waiting     requests that may wait in line
     """
 
@@ -175,7 +184,9 @@ class Engine:
 
     def submit(self, job: Job) -> Job:
         """Put a request in line. Raises SettingsError for a prompt that does not fit, Busy for a full line."""
-        check_prompts([job.prompt], self.model.config.context, self.model.config.vocab, job.max_new)
+        config = self.model.config
+        check_sources(config, 1, None if job.source is None else [job.source])
+        check_prompts([job.prompt], config.context, config.vocab, job.max_new)
         with self._wake:
             self._check_open()
             self._line.put(job)
@@ -241,7 +252,8 @@ class Engine:
             return
         try:
             most = max(len(job.prompt) + job.max_new for job in jobs)
-            session = Session(self.model, [job.prompt for job in jobs], most)
+            sources = None if jobs[0].source is None else [job.source for job in jobs]
+            session = Session(self.model, [job.prompt for job in jobs], most, sources)
             logits = session.logits
             if self._session is not None:
                 self._session.join(session)
@@ -255,16 +267,19 @@ class Engine:
             job.start(part)
 
     def _next(self) -> list[Job]:
-        """As many from the line as there are rows free, and as fit into one reading."""
+        """As many from the line as there are rows free, and as fit into one reading; one that wants all goes alone."""
         jobs: list[Job] = []
         with self._wake:
-            free, longest = self.rows - sum(job.alive for job in self.running), 0
-            while len(self._line) and len(jobs) < free:
-                longest = max(longest, len(self._line.first().prompt))
-                if jobs and longest * (len(jobs) + 1) > PREFILL:
+            used, longest = sum(job.width for job in self.running if job.alive), 0
+            while len(self._line):
+                first = self._line.first()
+                longest = max(longest, first.read)
+                if used and used + first.width > self.rows or jobs and longest * (len(jobs) + 1) > PREFILL:
                     break
-                job = self._line.take()
-                jobs += [] if job.cancelled else [job]
+                self._line.take()
+                if not first.cancelled:
+                    jobs.append(first)
+                    used += first.width
         return jobs
 
     def _step(self) -> None:

@@ -69,16 +69,29 @@ def minimum_length(length: int, ends: Iterable[int]) -> Filter:
     return lambda tokens, logits: ban(tokens, logits) if tokens.shape[1] < length else logits
 
 
-def compose(settings: Settings, prompt: list[int], ends: Iterable[int], vocab: int) -> Filter:
+def forced(token: int, length: int) -> Filter:
+    """Nothing but `token` where there are `length` tokens, prompt included."""
+
+    def force(tokens: Tensor, logits: Tensor) -> Tensor:
+        return logits if tokens.shape[1] != length else torch.full_like(logits, NEVER).index_fill(
+            1, torch.tensor([token], device=logits.device), 0.0)  # fmt: skip
+
+    return force
+
+
+def compose(settings: Settings, prompt: list[int], ends: Iterable[int], vocab: int, first: int | None = None) -> Filter:
     """All filters that the settings ask for, as one function of (tokens written after the prompt, logits).
 
-    Penalties come before temperature and temperature before top-k and top-p, as everywhere in the field. A choice
-    of the likeliest token needs none of the last three. Raises SettingsError for an id that the model lacks.
+    Penalties come before temperature and temperature before top-k and top-p, as everywhere in the field. Greedy
+    choice and beam search take the likeliest and need none of the last three. `first`: an id that must be written
+    first. Raises SettingsError for an id that the model lacks.
     """
     beyond = [token for token in settings.banned if token >= vocab]
     if beyond:
         raise SettingsError(f"banned: found the token id {beyond[0]}, expected ids below the vocabulary's {vocab}")
-    chain = _penalties(settings, len(prompt), ends) + ([] if likeliest(settings) else _narrowing(settings))
+    drawn = not likeliest(settings) and settings.strategy != "beam"
+    chain = _penalties(settings, len(prompt), ends) + ([] if first is None else [forced(first, len(prompt))])
+    chain += _narrowing(settings) if drawn else []
     before = torch.tensor([prompt], dtype=torch.int64)
 
     def apply(written: Tensor, logits: Tensor) -> Tensor:
@@ -92,7 +105,7 @@ def compose(settings: Settings, prompt: list[int], ends: Iterable[int], vocab: i
 
 
 def likeliest(settings: Settings) -> bool:
-    """Whether these settings always take the likeliest token."""
+    """Whether these settings take the likeliest token each time, whatever the temperature."""
     return settings.strategy == "greedy" or (settings.strategy == "sample" and settings.temperature == 0)
 
 

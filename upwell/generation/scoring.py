@@ -2,17 +2,22 @@
 
 import torch
 
-from .session import check_prompts
+from .session import check_prompts, check_sources
 
 CHUNK = 256     # positions whose logits are held at once
 
 
 @torch.inference_mode()
-def logprobs_from(model, ids: list[int], first: int) -> list[float]:
-    """Log-probability (natural logarithm) of each of ids[first:] after all ids before it; first is 1 or more."""
+def logprobs_from(model, ids: list[int], first: int, source: list[int] | None = None) -> list[float]:
+    """Log-probability (natural logarithm) of each of ids[first:] after all ids before it; first is 1 or more.
+
+    source: what the encoder reads, where there is one.
+    """
+    check_sources(model.config, 1, None if source is None else [source])
     check_prompts([ids], model.config.context, model.config.vocab)
     row = torch.tensor([ids], device=model.device)
-    before, wanted = model.hidden(row)[0, first - 1 : -1], row[0, first:]
+    about = {} if source is None else {"source": torch.tensor([source], device=model.device)}
+    before, wanted = model.hidden(row, **about)[0, first - 1 : -1], row[0, first:]
     values = []
     for hidden, targets in zip(before.split(CHUNK), wanted.split(CHUNK), strict=True):
         logits = model.logits(hidden).float()

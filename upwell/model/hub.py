@@ -1,6 +1,6 @@
 """Folders in Hugging Face's format: a model loads whole or is refused by name, and what loads also saves.
 
-    checkpoint = load(folder)        # .model .tokenizer .config .folder
+    checkpoint = load(folder)        # .model .tokenizer .config .folder .template
     save(checkpoint, folder)
 
 No pickle is read or written and no code of a folder is run. Files are written under a temporary name, synced, renamed.
@@ -20,6 +20,7 @@ from torch import Tensor
 from .. import plugs
 from ..atomic import new_file, write_file
 from ..errors import CheckpointError
+from ..text.chat import Template
 from ..tokens.tokenizer import Tokenizer
 from .config import Config
 from .names import BASES, COPIES, HARMLESS_TENSORS, Keys, Row, bare, expand
@@ -28,12 +29,13 @@ from .transformer import Transformer
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model with its tokenizer, and the folder that it came from."""
+    """A model with its tokenizer, the folder that it came from, and its chat template where it has one."""
 
     model: Transformer
     tokenizer: Tokenizer | None
     config: Config
     folder: Path | None = None
+    template: Template | None = None
 
 
 def load(folder, device="cpu", dtype: torch.dtype | None = None, allow: tuple[str, ...] = (),
@@ -45,8 +47,8 @@ def load(folder, device="cpu", dtype: torch.dtype | None = None, allow: tuple[st
     folder = Path(folder)
     config = read_config(folder, allow, family)
     model = build(config, read_tensors(folder), device, dtype, allow)
-    has_text = (folder / "tokenizer.json").exists()
-    return Checkpoint(model, Tokenizer.load(folder) if has_text else None, model.config, folder)
+    tokenizer = Tokenizer.load(folder) if (folder / "tokenizer.json").exists() else None
+    return Checkpoint(model, tokenizer, model.config, folder, Template.load(folder))
 
 
 def read_config(folder: Path, allow: tuple[str, ...] = (), family: str | None = None) -> Config:
@@ -197,6 +199,7 @@ def save(checkpoint: Checkpoint, folder, settings: str = "") -> Path:
     if checkpoint.tokenizer is not None:
         checkpoint.tokenizer.save(folder)
         names += [n for n in ("tokenizer.json", "tokenizer_config.json") if (folder / n).exists()]
+    names += checkpoint.template.save(folder) if checkpoint.template is not None else []
     hashes = "".join(f"  {name}: {sha256(folder / name)}\n" for name in names)
     write_file(folder / "upwell.yaml", (f"{settings}files:\n{hashes}").encode())
     return folder

@@ -105,7 +105,7 @@ class Desk:
 def begun(backend: Backend, prompt: Any, settings: Settings, most: int | None) -> Iterator[Piece]:
     """Start one text. `most` is the length that the client asked for; None: our default, or less where less fits."""
     if isinstance(backend, Local):
-        settings = replace(settings, max_new=room_for(len(backend.read(prompt)), backend.config.context,
+        settings = replace(settings, max_new=room_for(backend.taken(prompt), backend.config.context,
                                                       settings.max_new, most))
     return backend.generate(prompt, settings)
 
@@ -202,7 +202,8 @@ async def answer(request: Request, desk: Desk, shape, asked: requests.Writing, p
 def settings_of(asked: requests.Writing, most: int | None) -> Settings:
     """Request -> how to write; what was not said keeps our defaults."""
     said = {"max_new": most, "temperature": asked.temperature, "top_p": asked.top_p, "top_k": asked.top_k,
-            "repetition_penalty": asked.repetition_penalty, "seed": asked.seed, "stop": asked.stops()}
+            "repetition_penalty": asked.repetition_penalty, "seed": asked.seed, "stop": asked.stops(),
+            "strategy": asked.strategy, "beams": asked.beams, "length_power": asked.length_power}
     try:
         return Settings(**{key: value for key, value in said.items() if value is not None})
     except UpwellError as error:

@@ -45,6 +45,9 @@ class Writing(Closed):
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=0, le=2**31 - 1, description="0: all tokens")
     repetition_penalty: float | None = Field(None, gt=0, le=10, description="1: none")
+    strategy: Literal["sample", "greedy", "beam"] | None = Field(None, description="sample, greedy or beam")
+    beams: int | None = Field(None, ge=1, le=16, description="of the strategy beam: texts that are kept alive")
+    length_power: float | None = Field(None, ge=0, le=10, description="of the strategy beam: 0 ignores the length")
     max_tokens: int | None = Field(None, ge=1, le=2**31 - 1)
     n: int | None = Field(None, ge=1, le=8)
     stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = Field(

@@ -5,8 +5,8 @@ the tokenizer.json of others (GPT-2, LLaMA, SentencePiece style with byte fallba
 `tokenizer.json` and `tokenizer_config.json` in the layout that transformers' AutoTokenizer opens with the
 same ids.
 
-Text never turns into special tokens here: a user who types <|endoftext|> gets the ids of those characters,
-and no begin or end token is added unless the caller does it.
+Text never turns into special tokens by itself: a user who types <|endoftext|> gets the ids of those characters,
+and no begin or end token is added unless the caller asks for it.
 """
 
 import hashlib
@@ -72,6 +72,19 @@ class Tokenizer:
         encoded = self._inner.encode_batch_fast(list(texts), add_special_tokens=False)
         return [one.ids for one in encoded]
 
+    def encode_source(self, text: str) -> list[int]:
+        """Ids of a text as an encoder reads it: with the begin and end tokens that tokenizer.json asks for."""
+        return self._inner.encode(text, add_special_tokens=True).ids
+
+    def cut(self, text: str, special: bool = False) -> list[tuple[int, int, int]]:
+        """(id, first character, character behind the last) of each token, without begin or end tokens.
+
+        special: the strings of special tokens become those tokens; only for what nobody typed (see text/chat.py).
+        """
+        inner = self._trusting if special else self._inner
+        found = inner.encode(text, add_special_tokens=False)
+        return [(id, *place) for id, place in zip(found.ids, found.offsets, strict=True)]
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids; special tokens leave nothing, bytes that are no UTF-8 become U+FFFD."""
         return self._inner.decode([int(id) for id in ids], skip_special_tokens=True)
@@ -106,6 +119,19 @@ class Tokenizer:
             raise CheckpointError(f"{path}: {error}") from error
         except Exception as error:  # the library raises a bare Exception for whatever it cannot read
             raise CheckpointError(f"{path} is damaged: {error}; copy it again from its source.") from error
+
+    @cached_property
+    def special(self) -> dict[str, int]:
+        """The strings of the special tokens, and their ids."""
+        return {token.content: id for id, token in self._inner.get_added_tokens_decoder().items() if token.special}
+
+    @cached_property
+    def _trusting(self) -> tokenizers.Tokenizer:
+        """The same tokenizer, to which a special token's string in a text is that token; offsets keep white space."""
+        inner = tokenizers.Tokenizer.from_str(json.dumps(json.loads(self.definition) | {"post_processor": None}))
+        inner.no_truncation()
+        inner.no_padding()
+        return inner
 
     @cached_property
     def _bytes(self) -> dict[int, bytes]:

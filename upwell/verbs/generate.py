@@ -1,12 +1,17 @@
 """Let a model write.
 
 It goes on from --prompt, or from what comes by standard input; without either it writes a document from its start.
+A model whose folder has a chat template is spoken to in it, since it learnt to answer nothing else: the prompt is what
+a user says. --raw goes on from the prompt as it stands, --chat speaks to a model without a template in plain turns.
+A model with an encoder reads the prompt and writes a text about it: a translation, a summary, whatever it learnt.
 The model is a folder (default: the newest run in runs/) or, with --base-url, one of any server that speaks OpenAI's
 language. The text goes to standard output as it is written, everything else to standard error.
 
 Examples:
     upwell generate --prompt "The river"
     upwell generate runs/first --n 3 --temperature 0.6 --max-new 100
+    upwell generate runs/first --prompt "The river" --strategy beam --beams 4
+    upwell generate folders/chat-model --prompt "What is the capital of France?"
     echo "The river" | upwell generate --strategy greedy --json
     upwell generate --base-url http://127.0.0.1:8000/v1 --model first --prompt "The river"
 """
@@ -37,6 +42,10 @@ class Settings(writing.Settings):
     """A model's folder, written by upwell or in Hugging Face layout; default: the newest run in runs/."""
     prompt: str | None = None
     """The text to go on from; "" for a document from its start."""
+    chat: bool = False
+    """The prompt is what a user says, also where the folder has no chat template, and for a server."""
+    raw: bool = False
+    """Go on from the prompt as it stands, also where the folder has a chat template."""
     n: int = 1
     """How many texts; each has a seed of its own, one more than the one before."""
     json: bool = False
@@ -54,6 +63,8 @@ class Settings(writing.Settings):
         super().__post_init__()
         if not 1 <= self.n <= MOST_SAMPLES:
             raise SettingsError(f"n: found {self.n}, expected 1 to {MOST_SAMPLES}")
+        if self.chat and self.raw:
+            raise SettingsError("found both --chat and --raw, expected one of them")
         if self.base_url is not None and self.folder is not None:
             raise SettingsError(f"found both the folder {self.folder} and --base-url, expected one of them")
         if (self.base_url is None) != (self.model is None):
@@ -82,8 +93,8 @@ def main(settings: Settings) -> None:
     first = secrets.randbelow(2**53) if settings.seed is None else settings.seed
     backend = open_backend(settings)
     try:
-        for seed, begin, answer in answers(backend, prompt, first, settings):
-            show(backend.name, prompt, seed, begin, answer, settings)
+        for seed, begin, answer in answers(backend, spoken(backend, prompt, settings), first, settings):
+            show(backend, prompt, seed, begin, answer, settings)
     finally:
         backend.close()
 
@@ -111,6 +122,17 @@ def open_backend(settings: Settings):
     return Local(hub.load(folder, usable_device(settings.device)))
 
 
+def is_chat(backend, settings: Settings) -> bool:
+    """Whether the prompt is what a user says: it was asked for, or the folder has a template that the model learnt."""
+    learnt = settings.base_url is None and not backend.template.plain
+    return settings.chat or (learnt and not settings.raw)
+
+
+def spoken(backend, prompt: str, settings: Settings) -> str | list[dict]:
+    """The prompt as a chat where it is one; an empty one is none."""
+    return [{"role": "user", "content": prompt}] if prompt and is_chat(backend, settings) else prompt
+
+
 def usable_device(wanted: str) -> str:
     """The device to load onto; SettingsError where this machine has no such one."""
     import torch
@@ -135,7 +157,7 @@ def newest_run(runs: Path) -> Path:
     return folder
 
 
-def answers(backend, prompt: str, first: int, settings: Settings) -> Iterator[tuple[int, float, Iterator]]:
+def answers(backend, prompt: str | list[dict], first: int, settings: Settings) -> Iterator[tuple[int, float, Iterator]]:
     """A seed, when its text was asked for, its pieces. Our engine writes all texts together, a server one by one."""
     own = {field.name: getattr(settings, field.name) for field in fields(writing.Settings)}
     asked = (replace(writing.Settings(**own), seed=first + index) for index in range(settings.n))
@@ -143,18 +165,19 @@ def answers(backend, prompt: str, first: int, settings: Settings) -> Iterator[tu
     return begun if settings.base_url else iter(list(begun))
 
 
-def show(model: str, prompt: str, seed: int, begin: float, answer: Iterator, settings: Settings) -> None:
-    """Print one text as it is written, or as JSON when it is whole."""
+def show(backend, prompt: str, seed: int, begin: float, answer: Iterator, settings: Settings) -> None:
+    """Print one text as it is written, or as JSON when it is whole. On a terminal it stands behind what it goes on."""
     firsts, pieces = [], []
     live = sys.stdout.isatty()
-    if live and not settings.json:
+    apart = is_chat(backend, settings) or getattr(backend, "has_source", False)
+    if live and not settings.json and not apart:
         write(terminal.harmless(prompt))
     for piece in answer:
         firsts.append(time.perf_counter())
         pieces.append(piece)
         if not settings.json:
             write(terminal.harmless(piece.text) if live else piece.text)
-    sample = gathered(model, prompt, seed, pieces, (firsts[0] - begin, time.perf_counter() - begin))
+    sample = gathered(backend.name, prompt, seed, pieces, (firsts[0] - begin, time.perf_counter() - begin))
     if settings.json:
         print(json.dumps(asdict(sample), ensure_ascii=False), flush=True)
         return
