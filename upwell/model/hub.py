@@ -22,6 +22,7 @@ from ..atomic import new_file, write_file
 from ..errors import CheckpointError
 from ..text.chat import Template
 from ..tokens.tokenizer import Tokenizer
+from . import sentences
 from .config import Config
 from .names import BASES, COPIES, HARMLESS_TENSORS, Keys, Row, bare, expand
 from .transformer import Transformer
@@ -45,7 +46,7 @@ def load(folder, device="cpu", dtype: torch.dtype | None = None, allow: tuple[st
     allow: keys of config.json and tensors that may be passed over. family: a path to a family file of your own.
     """
     folder = Path(folder)
-    config = read_config(folder, allow, family)
+    config = sentences.declared(folder, read_config(folder, allow, family))
     model = build(config, read_tensors(folder), device, dtype, allow)
     tokenizer = Tokenizer.load(folder) if (folder / "tokenizer.json").exists() else None
     return Checkpoint(model, tokenizer, model.config, folder, Template.load(folder))
@@ -195,7 +196,7 @@ def save(checkpoint: Checkpoint, folder, settings: str = "") -> Path:
     write_file(folder / "config.json", (json.dumps(hf, indent=2) + "\n").encode())
     generation = {k: hf[k] for k in ("bos_token_id", "eos_token_id", "pad_token_id") if hf.get(k) is not None}
     write_file(folder / "generation_config.json", (json.dumps(generation, indent=2) + "\n").encode())
-    names = ["model.safetensors", "config.json", "generation_config.json"]
+    names = ["model.safetensors", "config.json", "generation_config.json", *sentences.write(folder, c)]
     if checkpoint.tokenizer is not None:
         checkpoint.tokenizer.save(folder)
         names += [n for n in ("tokenizer.json", "tokenizer_config.json") if (folder / n).exists()]

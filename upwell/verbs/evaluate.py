@@ -22,7 +22,7 @@ class Settings:
     """Which model, on what."""
 
     folder: Positional[Path | None] = None
-    """A model's folder; default: the newest run in runs/."""
+    """A model's folder, or a name that was fetched; default: the newest run in runs/."""
     data: Path | None = None
     """A prepared folder; default: the one that the model was trained on."""
     context: int = 0
@@ -31,6 +31,8 @@ class Settings:
     """One JSON object instead of a table."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
+    allow_key: tuple[str, ...] = ()
+    """Keys of the folder's config.json (or tensors) that upwell does not know and that you want to pass over."""
 
     def __post_init__(self):
         if self.context < 0:
@@ -38,15 +40,15 @@ class Settings:
 
 
 def main(settings: Settings) -> None:
-    from upwell.verbs.generate import newest_run, usable_device
+    from upwell.verbs.generate import model_folder, usable_device
 
-    folder = settings.folder or newest_run(Path("runs"))
+    folder = model_folder(settings.folder)
     from upwell.evaluation.tasks import loss
     from upwell.model import hub
     from upwell.tokens.store import Store
     from upwell.training import precision
 
-    checkpoint = hub.load(folder, usable_device(settings.device))
+    checkpoint = hub.load(folder, usable_device(settings.device), allow=settings.allow_key)
     store = Store(data_of(folder, settings.data) / "heldout")
     check_tokenizer(checkpoint, store)
     dtype = precision.resolve("auto", str(checkpoint.model.device))

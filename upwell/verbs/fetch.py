@@ -1,12 +1,16 @@
-"""Bring a corpus of the catalogue into the cache, or look at text of your own.
+"""Bring a corpus or a model into the cache, by a name of the catalogue or the Hugging Face hub, or look at your own.
 
-The name of the file is printed alone on standard output, so that it can be handed on. Without a name the catalogue is
-listed. The cache is $UPWELL_CACHE, else the platform's cache folder.
+What is found is named alone on standard output, so that it can be handed on: a file of text, or a model's folder. A
+GGUF file becomes a folder in the cache; a model's folder and text are read once, so that what cannot be used is told
+now. Without a name the catalogue is listed. The cache is $UPWELL_CACHE, else the platform's cache folder.
 
 Examples:
     upwell fetch
     upwell fetch wiki-intros --lang fr
     upwell prepare $(upwell fetch wiki-intros)
+    upwell fetch smollm2-135m
+    upwell fetch HuggingFaceTB/SmolLM2-135M
+    upwell fetch ~/models/some.gguf
     upwell fetch ~/texts
 """
 
@@ -23,28 +27,34 @@ class Settings:
     """What is brought."""
 
     name: Positional[str] = ""
-    """A name of the catalogue, or the path of a file or folder of text."""
+    """A name of the catalogue, ORGANISATION/MODEL on the hub, or the path of a GGUF file, a model or text."""
     lang: str = ""
     """The language, where a corpus has several; otherwise its first."""
+    allow_key: tuple[str, ...] = ()
+    """Keys of a model's config.json or GGUF file that upwell does not know and that you want to pass over."""
 
 
 def main(settings: Settings) -> None:
-    from upwell import catalog
+    from upwell import catalog, weights
 
-    if not settings.name:
+    name, path = settings.name, Path(settings.name)
+    if not name:
         return _list()
-    if settings.name not in catalog.names() and Path(settings.name).exists():
-        return _look(Path(settings.name))
-    entry = catalog.entry(settings.name)
-    path = catalog.fetch(settings.name, settings.lang, say=terminal.say)
-    language = settings.lang or next(iter(entry.parts))
-    terminal.say(f"{entry.name} ({language}): {entry.what}; {entry.parts[language].holds}.")
-    terminal.say(f"Licence: {entry.licence}")
-    print(path)
+    if name in catalog.names():
+        return _corpus(name, settings.lang)
+    if name in weights.names():
+        return _model(name)
+    if path.exists():
+        return _look(path, settings.allow_key)
+    if not weights.HUB_NAME.fullmatch(name):
+        raise weights.unknown(name)
+    folder = weights.fetch_hub(name, terminal.say, allow=settings.allow_key)
+    terminal.say(f"{name}: {weights.opens(folder, settings.allow_key)}.")
+    print(folder)
 
 
 def _list() -> None:
-    from upwell import catalog
+    from upwell import catalog, weights
 
     entries = [catalog.entry(name) for name in catalog.names()]
     rows = [
@@ -52,11 +62,44 @@ def _list() -> None:
         for entry in entries
         for language, part in entry.parts.items()
     ]
+    models = [weights.entry(name) for name in weights.names()]
+    rows += [[model.name, "", f"model: {model.what}", model.licence] for model in models]
     terminal.table("The catalogue", ("name", "language", "what", "licence"), rows)
 
 
-def _look(path: Path) -> None:
-    """Read everything once, so that what cannot be used is told before it is needed."""
+def _corpus(name: str, language: str) -> None:
+    from upwell import catalog
+
+    entry = catalog.entry(name)
+    path = catalog.fetch(name, language, say=terminal.say)
+    language = language or next(iter(entry.parts))
+    terminal.say(f"{entry.name} ({language}): {entry.what}; {entry.parts[language].holds}.")
+    terminal.say(f"Licence: {entry.licence}")
+    print(path)
+
+
+def _model(name: str) -> None:
+    from upwell import weights
+
+    folder = weights.fetch(name, terminal.say)
+    terminal.say(f"{name}: {weights.entry(name).what}.")
+    terminal.say(f"Licence: {weights.entry(name).licence}")
+    print(folder)
+
+
+def _look(path: Path, allow: tuple[str, ...]) -> None:
+    """Read something of the user's once, so that what cannot be used is told before it is needed."""
+    from upwell import weights
+
+    if path.suffix.lower() == ".gguf":
+        path = weights.convert(path, terminal.say, allow=allow)
+    if not (path / "config.json").is_file():
+        return _text(path)
+    terminal.say(f"{path.name}: {weights.opens(path, allow)}; it opens.")
+    print(path)
+
+
+def _text(path: Path) -> None:
     from upwell.text.sources import Notes, read
 
     notes, documents, characters = Notes(), 0, 0

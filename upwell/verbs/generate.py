@@ -39,7 +39,7 @@ class Settings(writing.Settings):
     """How to write, and with which model."""
 
     folder: Positional[Path | None] = None
-    """A model's folder, written by upwell or in Hugging Face layout; default: the newest run in runs/."""
+    """A folder in Hugging Face layout, or the name of a model that was fetched; default: the newest run in runs/."""
     prompt: str | None = None
     """The text to go on from; "" for a document from its start."""
     chat: bool = False
@@ -58,6 +58,8 @@ class Settings(writing.Settings):
     """The server's key; default: the environment variable UPWELL_API_KEY."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
+    allow_key: tuple[str, ...] = ()
+    """Keys of the folder's config.json (or tensors) that upwell does not know and that you want to pass over."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -116,10 +118,17 @@ def open_backend(settings: Settings):
 
     if settings.base_url is not None:
         return Remote(settings.base_url, settings.model, settings.api_key or os.environ.get("UPWELL_API_KEY"))
-    folder = settings.folder or newest_run(Path("runs"))
+    folder = model_folder(settings.folder)
     from upwell.model import hub
 
-    return Local(hub.load(folder, usable_device(settings.device)))
+    return Local(hub.load(folder, usable_device(settings.device), allow=settings.allow_key))
+
+
+def model_folder(given: Path | None) -> Path:
+    """The folder that was named, by its path or as `upwell fetch` brought it; without a name the newest run."""
+    from upwell import weights
+
+    return newest_run(Path("runs")) if given is None else weights.find(given)
 
 
 def is_chat(backend, settings: Settings) -> bool:

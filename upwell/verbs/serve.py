@@ -33,7 +33,7 @@ class Settings:
     """Which model, at which address, for whom."""
 
     folder: Positional[Path | None] = None
-    """A model's folder, written by upwell or in Hugging Face layout; default: the newest run in runs/."""
+    """A folder in Hugging Face layout, or the name of a model that was fetched; default: the newest run in runs/."""
     host: str = "127.0.0.1"
     """The address to listen at; 0.0.0.0 is every one of this machine, and then a key is needed."""
     port: int = 8000
@@ -52,6 +52,8 @@ class Settings:
     """The name of that server's model."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
+    allow_key: tuple[str, ...] = ()
+    """Keys of the folder's config.json (or tensors) that upwell does not know and that you want to pass over."""
     slots: int = 16
     """Requests that are at work at once."""
     waiting: int = 64
@@ -109,10 +111,11 @@ def open_backend(settings: Settings):
     if settings.base_url is not None:
         return Remote(settings.base_url, settings.model, os.environ.get("UPWELL_API_KEY"))
     from upwell.model import hub
-    from upwell.verbs.generate import newest_run, usable_device
+    from upwell.verbs.generate import model_folder, usable_device
 
-    folder = settings.folder or newest_run(Path("runs"))
-    return Local(hub.load(folder, usable_device(settings.device)), rows=settings.slots)
+    folder = model_folder(settings.folder)
+    model = hub.load(folder, usable_device(settings.device), allow=settings.allow_key)
+    return Local(model, rows=settings.slots)
 
 
 def announce(settings: Settings, address: str, model: str, key: str | None) -> None:
