@@ -6,7 +6,12 @@ import pytest
 import torch
 import transformers as hf
 
+from tests.parity.heads import HEADS, numbers
 from upwell.errors import CheckpointError
+from upwell.generation.engine import run
+from upwell.generation.session import Session
+from upwell.generation.stop import Stop
+from upwell.generation.strategies import beam, greedy
 from upwell.model import hub
 from upwell.model.cache import Cache
 
@@ -118,6 +123,61 @@ def test_packed_documents_equal_each_document_alone(pair):
             assert far(packed[row, where], theirs(ids[row, where][None]).logits[0]) < 1e-4
 
 
+@torch.inference_mode()
+def test_padding_on_either_side_changes_nothing(pair):
+    theirs, ours, _ = pair
+    ids = torch.randint(0, 97, (3, 12), generator=torch.Generator().manual_seed(7))
+    real = torch.arange(12) < torch.tensor([12, 5, 8])[:, None]
+    right, left = ours.model(ids, mask=real), ours.model(ids.flip(1), mask=real.flip(1))
+    for row, n in enumerate(real.sum(1).tolist()):
+        assert far(right[row, :n], theirs(ids[row : row + 1, :n]).logits[0]) < 1e-4
+        assert far(left[row, -n:], theirs(ids[row : row + 1, :n].flip(1)).logits[0]) < 1e-4
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+@torch.inference_mode()
+def test_generated_ids_equal_theirs(pair, beams):
+    theirs, ours, _ = pair
+    stop = Stop(ours.config.ends, 12)
+    for prompt in ([5, 6, 7], [40], [3, 90, 11, 12, 13, 14, 15]):
+        given = {"do_sample": False, "max_new_tokens": 12, "num_beams": beams, "pad_token_id": 1}
+        want = theirs.generate(torch.tensor([prompt]), **given)[0, len(prompt) :].tolist()
+        session = Session(ours.model, [prompt])
+        search = greedy if beams == 1 else beam
+        found = run(search.search(session.logits, lambda _, logits: logits, stop, search.Settings()), session)
+        got = [token.id for token in found[0].tokens]
+        assert got == want[: len(got)] and not set(want[len(got) :]) - {1}
+
+
+HEADED = {
+    "llama-grouped-biased": ("classify", "tag"), "qwen3": ("classify", "tag"), "mistral": ("classify",),
+    "gemma2": ("classify", "tag"), "gpt2": ("classify", "tag"), "gpt_neox": ("classify", "tag", "span"),
+    "mixtral": ("classify", "tag"), "qwen3_moe": ("classify",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape, kind", [(shape, kind) for shape, kinds in HEADED.items() for kind in kinds])
+@torch.inference_mode()
+def test_heads_of_decoders_equal_theirs_and_open_again(shape, kind, tmp_path):
+    config, auto = SHAPES[shape](), HEADS[kind]
+    config.num_labels, config.pad_token_id = 2 if kind == "span" else 5, 1
+    torch.manual_seed(1)
+    theirs = auto.from_config(config).eval()
+    for p in theirs.parameters():
+        p.add_(0.3 * torch.randn_like(p))
+    theirs.save_pretrained(tmp_path / "theirs")
+    ours = hub.load(tmp_path / "theirs")
+    ids = torch.randint(2, 97, (3, 12), generator=torch.Generator().manual_seed(8))
+    real = torch.arange(12) < torch.tensor([12, 5, 8])[:, None]
+    ids = ids.masked_fill(~real, 1)
+    got, want = ours.model(ids, mask=real), numbers(theirs(ids, attention_mask=real.long()))
+    assert far(got, want) < 1e-4 if kind == "classify" else far(got[real], want[real]) < 1e-4
+    hub.save(ours, tmp_path / "ours")
+    again = auto.from_pretrained(tmp_path / "ours").eval()
+    both = zip(theirs.state_dict().items(), again.state_dict().items(), strict=True)
+    assert type(again) is type(theirs) and all(torch.equal(a, b) for (_, a), (_, b) in both)
+
+
 def test_what_is_loaded_is_saved_bit_for_bit_and_opens_in_transformers(pair):
     theirs, ours, folder = pair
     hub.save(ours, folder / "ours")
@@ -135,6 +195,13 @@ FAULTS = {
     "gpt2": lambda m: m.decoder.blocks[1].norm1.register_parameter("bias", torch.nn.Parameter(torch.zeros(48))),
     "llama": lambda m: setattr(m.decoder, "config", m.config.with_(rotary_theta=20000.0)),
     "qwen3": lambda m: setattr(m.decoder.blocks[0].attn, "qk_norm", "after"),
+    "mistral-windowed": lambda m: setattr(m.decoder, "config", m.config.with_(window=6)),
+    "qwen2": lambda m: m.decoder.blocks[1].attn.k.register_parameter("bias", torch.nn.Parameter(torch.zeros(24))),
+    "gemma2": lambda m: setattr(m.decoder.blocks[1].attn, "cap", 30.0),
+    "gemma3": lambda m: setattr(m.decoder, "config", m.config.with_(window_theta=None)),
+    "gpt_neox": lambda m: setattr(m.decoder, "config", m.config.with_(rotary_share=0.5)),
+    "mixtral": lambda m: setattr(m.decoder.blocks[0].ffn, "normalised", False),
+    "qwen3_moe": lambda m: setattr(m.decoder.blocks[0].ffn, "used", 2),
     "nanochat": lambda m: setattr(m.decoder, "config", m.config.with_(rotary_sign=1)),
 }
 

@@ -22,7 +22,7 @@ from ..atomic import new_file, write_file
 from ..errors import CheckpointError
 from ..text.chat import Template
 from ..tokens.tokenizer import Tokenizer
-from . import sentences
+from . import quantize, sentences
 from .config import Config
 from .names import BASES, COPIES, HARMLESS_TENSORS, Keys, Row, bare, expand
 from .transformer import Transformer
@@ -47,7 +47,8 @@ def load(folder, device="cpu", dtype: torch.dtype | None = None, allow: tuple[st
     """
     folder = Path(folder)
     config = sentences.declared(folder, read_config(folder, allow, family))
-    model = build(config, read_tensors(folder), device, dtype, allow)
+    rounded = read_json(folder / "config.json").get("quantization_config")
+    model = build(config, read_tensors(folder), device, dtype, allow, rounded)
     tokenizer = Tokenizer.load(folder) if (folder / "tokenizer.json").exists() else None
     return Checkpoint(model, tokenizer, model.config, folder, Template.load(folder))
 
@@ -87,6 +88,7 @@ def config_of(hf: dict, allow: tuple[str, ...] = (), family: str | None = None) 
         config = room.config(keys)
     except TypeError as error:
         raise CheckpointError(f"config.json: a value has the wrong type ({error})") from None
+    keys("quantization_config")  # `load` reads it
     unread = [key for key in keys.unread() if key not in allow]
     if unread:
         raise CheckpointError(f"config.json: unknown key {', '.join(unread)}; upwell would not know what it changes "
@@ -113,8 +115,12 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def build(config: Config, tensors: dict[str, Tensor], device="cpu", dtype: torch.dtype | None = None,
-          allow: tuple[str, ...] = ()) -> Transformer:  # fmt: skip
-    """A model from their tensors, each of which must be known, there, and of the right shape."""
+          allow: tuple[str, ...] = (), rounded: dict | None = None) -> Transformer:  # fmt: skip
+    """A model from their tensors, each of which must be known, there, and of the right shape.
+
+    rounded: the quantization_config of a folder whose matrices are int8 or int4.
+    """
+    tensors, grids = quantize.split(tensors, rounded) if rounded else (tensors, {})
     config = fitted(config, tensors)
     with torch.device("meta"):
         model = Transformer(config)
@@ -123,6 +129,8 @@ def build(config: Config, tensors: dict[str, Tensor], device="cpu", dtype: torch
     for name, tensor in state.items():
         if name in wanted and tuple(tensor.shape) != wanted[name]:
             raise CheckpointError(f"{name}: the file has shape {tuple(tensor.shape)}, config.json says {wanted[name]}")
+    if rounded:
+        return quantize.build(config, state, grids, table(config), quantize.bits_of(rounded), device, dtype)
     state = {name: t.to(device=device, dtype=dtype or t.dtype) for name, t in state.items()}
     model.load_state_dict(state, assign=True)
     return model.eval()
@@ -160,9 +168,10 @@ def translate(config: Config, tensors: dict[str, Tensor], allow: tuple[str, ...]
     originals = [state[name] for name in ("embed.weight", "head.bias", "head_bias") if name in state]
     unknown = [name for name, tensor in left.items() if name not in allow and not name.endswith(HARMLESS_TENSORS)
                and not (name.endswith(COPIES) and any(map(partial(equal, tensor), originals)))]  # fmt: skip
-    for what, names in (("missing from the file", missing), ("in the file but not in the model", unknown)):
+    for what, names, way in (("missing from the file", missing, ""),
+                             ("in the file but not in the model", unknown, " (to pass over: --allow-key NAME)")):
         if names:
-            raise CheckpointError(f"weights: {shortened(names)} {what}; config.json and the weights do not fit")
+            raise CheckpointError(f"weights: {shortened(names)} {what}; config.json and the weights do not fit{way}")
     return state
 
 
@@ -179,6 +188,8 @@ def shortened(names: list[str]) -> str:
 
 def to_theirs(model: Transformer) -> dict[str, Tensor]:
     """Our tensors under Hugging Face's names."""
+    if isinstance(model, quantize.Quantized):
+        return quantize.to_theirs(model, table(model.config))
     config, ours = model.config, dict(model.state_dict())
     theirs = {row.theirs: row.write([ours.pop(name) for name in row.ours]).contiguous() for row in table(config)}
     assert not ours, f"no row for {sorted(ours)}"
@@ -191,6 +202,7 @@ def save(checkpoint: Checkpoint, folder, settings: str = "") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     c = checkpoint.config
     hf = plugs.find("model/families", c.family).to_hf(c) | {"dtype": str(checkpoint.model.dtype).removeprefix("torch.")}
+    hf |= quantize.settings(checkpoint.model, table(c))
     with new_file(folder / "model.safetensors") as temporary:
         save_file(to_theirs(checkpoint.model), temporary, metadata={"format": "pt"})
     write_file(folder / "config.json", (json.dumps(hf, indent=2) + "\n").encode())

@@ -229,9 +229,9 @@ class Transformer(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., outputs)."""
-        c = self.config
-        y = F.linear(x if c.logit_scale == 1.0 else x * c.logit_scale, self.output_weight, self.output_bias)
-        return y if c.logit_cap is None else c.logit_cap * torch.tanh(y / c.logit_cap)
+        c, words = self.config, self.config.head.kind == "language"
+        y = F.linear(x * c.logit_scale if words and c.logit_scale != 1.0 else x, self.output_weight, self.output_bias)
+        return c.logit_cap * torch.tanh(y / c.logit_cap) if words and c.logit_cap is not None else y
 
     @property
     def output_weight(self) -> Tensor:
