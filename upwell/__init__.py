@@ -1,6 +1,6 @@
 """upwell: from a folder of text to a language model that is served, explained and audited.
 
-    checkpoint = upwell.load(folder)         # .model  .tokenizer  .config  .folder
+    checkpoint = upwell.load(folder)         # .model  .tokenizer  .config  .folder  .template
     logits = checkpoint.model(ids)           # ids (B, T) -> logits (B, T, V)
     upwell.save(checkpoint, folder)
 

@@ -6,6 +6,7 @@ The room knows files and characters; it knows no token and no model.
     sources.read            folders, text files and JSON lines -> documents; every fault listed at once
     clean.clean             one text -> the same text without what is no writing
     dedup.unique            the documents that do not repeat an earlier one, and those that do
+    chat.Template           a chat as text and as ids, by the template that came with a model (run in sandbox)
     split.held_out          whether a document is kept for measuring, by its content alone
 """
 

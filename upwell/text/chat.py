@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from upwell.atomic import write_file
@@ -140,8 +140,8 @@ class Template:
             text = self.render([{"role": "user", "content": "Say it."}, {"role": "assistant", "content": SAID}], False)
         except UpwellError:
             return None
-        found = re.match(rf"\s*({_either(tokenizer.special)})", text.rpartition(SAID)[2]) if SAID in text else None
-        return tokenizer.special[found[1]] if found else None
+        found = _either(tuple(tokenizer.special)).match(text.rpartition(SAID)[2].lstrip()) if SAID in text else None
+        return tokenizer.special[found[0]] if found else None
 
     def _rendered(self, messages: list[dict], prompt: bool, tools: list[dict] | None, special) -> Rendering:
         check(messages, self.plain)
@@ -207,8 +207,7 @@ class Guard:
     """A copy of the data in which a sign stands inside of each special token's string, and behind what begins one."""
 
     def __init__(self, sign: str, special: Mapping[str, int]):
-        self.sign, self.whole = sign, re.compile(_either(special))
-        self.begins = {name[:length] for name in special for length in range(1, len(name))}
+        self.sign, self.whole, self.begins = sign, _either(tuple(special)), _begins(tuple(special))
         self.longest = max(map(len, self.begins), default=0)
 
     def __call__(self, value, end: bool = True):
@@ -225,9 +224,8 @@ class Guard:
 
     def text(self, text: str, end: bool = True) -> str:
         """One string; DataError where it has no UTF-8 form."""
-        fault = next((at for at, sign in enumerate(text) if "\ud800" <= sign <= "\udfff"), None)
-        if fault is not None:
-            raise DataError(f"a message: character {fault} is half of a surrogate pair, expected valid Unicode")
+        if half := re.search("[\ud800-\udfff]", text):
+            raise DataError(f"a message: character {half.start()} is half of a surrogate pair, expected valid Unicode")
         text = self.whole.sub(lambda found: found[0][0] + self.sign + found[0][1:], text)
         words = text.rstrip()           # templates trim
         begun = any(words[-length:] in self.begins for length in range(1, min(self.longest, len(words)) + 1))
@@ -266,7 +264,7 @@ def cut(rendering: Rendering, tokenizer) -> list[tuple[int, int, int]]:
     Where nobody typed a special token's string this is the tokenizer's own reading of the whole text. Otherwise the
     text between the template's special tokens is read as plain text.
     """
-    found, typed = _written(rendering, re.compile(_either(tokenizer.special)))
+    found, typed = _written(rendering, _either(tuple(tokenizer.special)))
     if not typed:
         return tokenizer.cut(rendering.text, special=True)
     tokens, at = [], 0
@@ -309,9 +307,16 @@ def _marked(tokens: list[tuple[int, int, int]], spans: Sequence[tuple[int, int]]
     return mask
 
 
-def _either(special: Mapping[str, int]) -> str:
-    """A pattern for any of the strings, the longer ones first; for none of them one that never fits."""
-    return "|".join(map(re.escape, sorted(special, key=len, reverse=True))) or r"(?!)"
+@lru_cache(16)
+def _either(special: tuple[str, ...]) -> re.Pattern:
+    """Any of the strings, the longer ones first; of none a pattern that never fits. Kept: some models have hundreds."""
+    return re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))) or r"(?!)")
+
+
+@lru_cache(16)
+def _begins(special: tuple[str, ...]) -> frozenset[str]:
+    """Everything that one of the strings begins with, short of all of it."""
+    return frozenset(name[:length] for name in special for length in range(1, len(name)))
 
 
 def _files(folder: Path) -> dict[str, str]:
