@@ -1,13 +1,18 @@
 """Our backend on folders that transformers saved: decoders and encoder-decoders, greedy and beams, its own ids."""
 
+import json
+
 import pytest
 import torch
+from starlette.testclient import TestClient
 from tokenizers.processors import TemplateProcessing
 
 from tests.text import chats
+from upwell import cli
 from upwell.errors import UpwellError
 from upwell.generation.backend import Local, Settings
 from upwell.model import hub
+from upwell.serving.api import app
 from upwell.text.chat import Template
 
 hf = pytest.importorskip("transformers")
@@ -97,8 +102,8 @@ def theirs(model, ids, **options):
     """What their generate writes after the start, up to its first end token."""
     given = torch.tensor([ids])
     with torch.inference_mode():
-        out = model.generate(given, attention_mask=torch.ones_like(given), do_sample=False, max_new_tokens=NEW,
-                             early_stopping=False, **options)[0].tolist()  # fmt: skip
+        options = {"max_new_tokens": NEW, "early_stopping": False, "do_sample": False} | options
+        out = model.generate(given, attention_mask=torch.ones_like(given), **options)[0].tolist()
     out = out[1:] if model.config.is_encoder_decoder else out[len(ids) :]
     end = model.config.eos_token_id
     return out[: out.index(end) + 1] if end in out else out
@@ -168,6 +173,41 @@ def test_scores_are_the_log_probabilities_of_a_plain_reading(pair):
             logits = model(torch.tensor([given + written])).logits[0]
     logprobs = logits[len(before) - 1 : -1].log_softmax(-1)
     assert [value for _, value in scored] == pytest.approx(logprobs[range(len(written)), written].tolist(), abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def bart_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bart")
+    return folder, saved(folder, "bart")
+
+
+def test_the_verb_writes_what_their_generate_writes(bart_folder, capsys):
+    folder, model = bart_folder
+    words = ["generate", str(folder), "--prompt", PROMPTS[0], "--json", "--max-new", str(NEW)]
+    source = hf.AutoTokenizer.from_pretrained(folder)(PROMPTS[0])["input_ids"]
+    for more, options in (("greedy", {}), ("beam", {"num_beams": 4})):
+        assert cli.main([*words, "--strategy", more]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["tokens"] == theirs(model, source, **options) and found["prompt"] == PROMPTS[0]
+        assert found["usage"] == {"prompt": len(source), "new": len(found["tokens"])}
+
+
+def test_the_server_writes_about_a_source_longer_than_the_room_of_what_it_writes(bart_folder):
+    folder, model = bart_folder
+    local, prompt = Local(hub.load(folder)), "The sea is wide. " * 10
+    source = local.read(prompt)
+    assert 60 < len(source) < 128
+    try:
+        with TestClient(app({"bart": local}, hosts=None)) as client:
+            asked = {"prompt": prompt, "max_tokens": 100, "strategy": "greedy"}
+            answer = client.post("/v1/completions", json=asked).json()
+            assert answer["usage"]["prompt_tokens"] == len(source)
+            assert answer["usage"]["completion_tokens"] == len(theirs(model, source, max_new_tokens=100))
+            for wrong, sentence in (({"max_tokens": 128}, "context is 128"), ({"prompt": prompt * 3}, "at most 128")):
+                refused = client.post("/v1/completions", json=asked | wrong)
+                assert refused.status_code == 400 and sentence in refused.json()["error"]["message"]
+    finally:
+        local.close()
 
 
 def test_what_a_folder_never_writes_is_never_written(tmp_path):
