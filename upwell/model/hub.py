@@ -48,7 +48,7 @@ def load(folder, device="cpu", dtype: torch.dtype | None = None, allow: tuple[st
     folder = Path(folder)
     config = sentences.declared(folder, read_config(folder, allow, family))
     rounded = read_json(folder / "config.json").get("quantization_config")
-    model = build(config, read_tensors(folder), device, dtype, allow, rounded)
+    model = build(config, read_tensors(folder, dtype), device, dtype, allow, rounded)
     tokenizer = Tokenizer.load(folder) if (folder / "tokenizer.json").exists() else None
     return Checkpoint(model, tokenizer, model.config, folder, Template.load(folder))
 
@@ -96,8 +96,12 @@ def config_of(hf: dict, allow: tuple[str, ...] = (), family: str | None = None) 
     return config.with_(family=name)
 
 
-def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """Every tensor of model.safetensors, or of the shards that its index names; memory-mapped."""
+def read_tensors(folder: Path, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
+    """Every tensor of model.safetensors, or of the shards that its index names; memory-mapped.
+
+    Where the file has other floating numbers than `dtype`, they are converted one tensor after the other, and what was
+    mapped of the file is let go each time, so that the memory never holds both.
+    """
     index = folder / "model.safetensors.index.json"
     names = ["model.safetensors"]
     if index.is_file():
@@ -108,10 +112,20 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
             raise CheckpointError(f"{path}: not there; expected the model's weights (pickled .bin files are not read)")
         try:
             with safe_open(path, framework="pt") as file:
-                tensors |= {key: file.get_tensor(key) for key in file.keys()}
+                mapped = {key: file.get_tensor(key) for key in file.keys()}
+            other = [key for key, t in mapped.items() if dtype and t.is_floating_point() and t.dtype != dtype]
+            tensors |= {key: t for key, t in mapped.items() if key not in other}
+            del mapped
+            tensors |= {key: read_tensor(path, key).to(dtype) for key in other}
         except SafetensorError as error:
             raise CheckpointError(f"{path}: truncated or damaged ({error}); copy or train it again") from None
     return tensors
+
+
+def read_tensor(path: Path, key: str) -> Tensor:
+    """One tensor of a file."""
+    with safe_open(path, framework="pt") as file:
+        return file.get_tensor(key)
 
 
 def build(config: Config, tensors: dict[str, Tensor], device="cpu", dtype: torch.dtype | None = None,

@@ -17,15 +17,20 @@ import torch
 Mode = Literal["off", "wait", "background"]
 
 
+def blocks(model) -> list:
+    """The blocks of its encoder and its decoder."""
+    return [block for stack in (model.encoder, model.decoder) if stack is not None for block in stack.blocks]
+
+
 def compile_blocks(model) -> None:
     """From the next call on the model's blocks run compiled; the first call compiles."""
-    for block in model.decoder.blocks:
+    for block in blocks(model):
         block.compile(dynamic=False)
 
 
 def uncompile_blocks(model) -> None:
     """Back to eager."""
-    for block in model.decoder.blocks:
+    for block in blocks(model):
         block._compiled_call_impl = None
 
 
