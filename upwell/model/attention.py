@@ -4,17 +4,27 @@ Source: Vaswani et al. 2017, "Attention Is All You Need", arXiv 1706.03762; shar
 arXiv 2305.13245; capped scores: Gemma team 2024, arXiv 2408.00118.
 """
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .cache import Layer
 from .config import Config
-from .masks import Apart
+from .masks import Apart, Flexible
 from .norms import RMSNorm
 from .positions import rotate
 
 MANY_TOKENS = 256  # from here on copying the weights side by side costs less than two more products
+
+
+@cache
+def flex_attention(fused: bool):
+    """torch's FlexAttention, as a compiled kernel or written out."""
+    from torch.nn.attention.flex_attention import flex_attention as plain
+
+    return torch.compile(plain, dynamic=False) if fused else plain
 
 
 class Attention(nn.Module):
@@ -32,7 +42,7 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(c.head_dim, c) if c.qk_norm != "none" else nn.Identity()
         self.k_norm = RMSNorm(c.head_dim, c) if c.qk_norm != "none" else nn.Identity()
 
-    def forward(self, x: Tensor, mask: Tensor | None, rotary, cache: Layer | None) -> Tensor:
+    def forward(self, x: Tensor, mask, rotary, cache: Layer | None) -> Tensor:
         """Over itself. mask None: everything, or what came before where it is causal and has several tokens."""
         q, k, v = self.project(x)
         q, k, v = self.split(q, self.heads), self.split(k, self.kv_heads), self.split(v, self.kv_heads)
@@ -72,11 +82,13 @@ class Attention(nn.Module):
         """(B, H, T, d) -> (B, T, D)."""
         return self.o(y.transpose(1, 2).reshape(y.shape[0], y.shape[2], -1))
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | Apart | None, causal: bool) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | Apart | Flexible | None, causal: bool) -> Tensor:
         """(B, H, T, d), (B, K, S, d) twice -> (B, H, T, d). causal counts only without a mask."""
         if isinstance(mask, Apart):
             texts = zip(*(t.split(mask.lengths, 2) for t in (q, k, v)), strict=True)
             return torch.cat([self.attend(*text, mask.mask(text[0].shape[2], q.device), False) for text in texts], 2)
+        if isinstance(mask, Flexible):
+            return self.attend_flexible(q, k, v, mask)
         if self.cap is not None:
             return self.attend_capped(q, k, v, mask, causal)
         B, H, T, d = q.shape
@@ -88,6 +100,17 @@ class Attention(nn.Module):
         return F.scaled_dot_product_attention(
             q, k, v, mask, dropout, is_causal=causal and mask is None, scale=self.scale, enable_gqa=shared
         )
+
+    def attend_flexible(self, q: Tensor, k: Tensor, v: Tensor, mask: Flexible) -> Tensor:
+        """The same by FlexAttention, compiled where it runs on a GPU."""
+
+        def bent(score: Tensor, *_) -> Tensor:
+            return self.cap * torch.tanh(score / self.cap)
+
+        more = {"scale": self.scale, "enable_gqa": q.shape[1] != k.shape[1]}
+        change = None if self.cap is None else bent
+        fused = q.is_cuda and not torch.compiler.is_compiling()
+        return flex_attention(fused)(q, k, v, score_mod=change, block_mask=mask.block_mask, **more)
 
     def attend_capped(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
         """The same written out, with scores bent by tanh before the mask."""

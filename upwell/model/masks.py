@@ -52,6 +52,30 @@ def visible(
     return seen[:, None]
 
 
+class Flexible(NamedTuple):
+    """A mask for FlexAttention, which skips the parts of the table of scores that nobody sees (Dong et al. 2024,
+    arXiv 2412.05496). For GPUs: on a CPU it is slow and has no backward pass."""
+
+    block_mask: object
+    """torch's BlockMask."""
+
+
+def flexible(causal: bool, window: int | None, real: Tensor | None, documents: Tensor) -> Flexible:
+    """The rule of `visible` for packed rows without a cache, whose places are their columns: documents (B, T)."""
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    def sees(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        seen = documents[b, q] == documents[b, k]
+        if causal:
+            seen = seen & (q >= k)
+        if window is not None:
+            seen = seen & ((q - k < window) if causal else ((q - k).abs() <= window))
+        return seen if real is None else seen & (real[b, k] | (q == k))
+
+    B, T = documents.shape
+    return Flexible(create_block_mask(sees, B, None, T, T, device=documents.device))
+
+
 def padded(real: Tensor) -> Tensor | None:
     """(B, S) bool -> (B, 1, 1, S), or None where nothing is padding: which keys of a text another text may look at."""
     return None if real.all() else real[:, None, None]

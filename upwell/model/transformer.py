@@ -81,13 +81,15 @@ class Stack(nn.Module):
             x = x + (self.types.weight[0] if r.types is None else self.types(r.types))
         return self.dropout(self.embed_norm(x))
 
-    def mask(self, r: Reading, windowed: bool, dtype) -> Tensor | masks.Apart | None:
+    def mask(self, r: Reading, windowed: bool, dtype) -> Tensor | masks.Apart | masks.Flexible | None:
         """Who sees whom; None where `Attention` knows it by itself, which is faster."""
         window, T, device = self.config.window if windowed else None, r.positions.shape[-1], r.positions.device
         if r.lengths:
             place = torch.arange(max(r.lengths), device=device)
             bias = None if self.bias is None else self.bias(place, place)[None].to(dtype)
             return masks.Apart(r.lengths, window, bias)
+        if r.documents is not None and self.bias is None and self.flexible(device):
+            return masks.flexible(self.causal, window, r.real, r.documents)
         if r.cache is None:  # padding shifts places, so who sees whom goes by the columns
             queries = keys = torch.arange(T, device=device)
             known = r.real is None and r.documents is None and (window is None or T <= window)
@@ -102,6 +104,10 @@ class Stack(nn.Module):
             return seen
         bias = self.bias(r.positions, r.positions if r.cache is None else keys).to(dtype)
         return masks.added(seen, bias if bias.dim() == 4 else bias[None])
+
+    def flexible(self, device: torch.device) -> bool:
+        """Whether packed rows go through FlexAttention, which knows no dropout."""
+        return device.type == "cuda" and not (self.training and self.config.attention_dropout)
 
     def turn(self, positions: Tensor, windowed: bool, dtype):
         """cos and sin that broadcast to (B, heads, T, d), or None. Only differences of positions matter to them."""
