@@ -132,6 +132,12 @@ def test_marks_enclose_what_the_model_says_in_loops_and_macros():
     assert Program(source).run(DATA) == "<Hi>" and not Program("x").tagged
 
 
+def test_an_escape_is_called_by_its_name():
+    for source in ("{{ ''.__class__ }}", "{{ ''|attr('__class__') }}", "{{ messages.append(1) }}"):
+        with pytest.raises(CheckpointError, match="does what no template may .* reaches for"):
+            Program(source).run(DATA)
+
+
 def test_a_source_that_is_far_too_long_or_deep_is_refused():
     for source in ("x" * 2_000_000, "{{ " + "(" * 100_000 + "1" + ")" * 100_000 + " }}"):
         with pytest.raises(CheckpointError) as caught:

@@ -61,6 +61,8 @@ class Program:
         except jinja2.TemplateSyntaxError as error:
             raise CheckpointError(f"the chat template is no Jinja (line {error.lineno}: {error.message}); "
                                   "copy it again from its source") from None
+        except SecurityError as error:
+            raise forbidden(error) from None
         except Exception as error:
             raise CheckpointError(f"the chat template cannot be read ({type(error).__name__}: {error}); "
                                   "copy it again from its source") from None
@@ -77,8 +79,7 @@ class Program:
         except Said as said:
             raise DataError(f"the chat template refuses these messages: {said}") from None
         except SecurityError as error:
-            raise CheckpointError(f"the chat template does what no template may ({_line(error)}); "
-                                  "take it from a source that you trust") from None
+            raise forbidden(error) from None
         except Overrun as error:
             raise CheckpointError(f"the chat template does not come to an end: {error}; mend it") from None
         except Exception as error:
@@ -92,6 +93,12 @@ class Program:
             length += len(part)
             meter.check(length)
         return "".join(parts)
+
+
+def forbidden(error: SecurityError) -> CheckpointError:
+    """The sentence for what reaches out of the sandbox."""
+    return CheckpointError(f"the chat template does what no template may ({_line(error)}); "
+                           "take the model from a source that you trust")  # fmt: skip
 
 
 class Meter:
