@@ -75,7 +75,7 @@ def test_each_row_equals_the_row_alone_after_reordering_and_joining(pair):
     source, real, ids = texts()
     alone = [ours.model(ids[row : row + 1], source=source[row : row + 1, :n])[0, -1]
              for row, n in enumerate(real.sum(1).tolist())]  # fmt: skip
-    first, second = Cache(ours.config, 2, 4), Cache(ours.config, 1, 4)
+    first, second = Cache(ours.config, 2, 9), Cache(ours.config, 1, 12)  # joined, though neither doubles the other
     ours.model(ids[:2, :-1], cache=first, source=source[:2], source_mask=real[:2])
     ours.model(ids[2:, :-1], cache=second, source=source[2:, :7])
     first.join(second)
@@ -145,3 +145,13 @@ def test_a_planted_fault_is_seen(shape, tmp_path):
     source, real, ids = texts()
     want = theirs(source, attention_mask=real.long(), decoder_input_ids=ids).logits
     assert far(ours.model(ids, source=source, source_mask=real), want) > 1e-3
+
+
+def test_what_a_folder_says_of_writing_is_kept(tmp_path):
+    theirs = noised("bart", tmp_path / "theirs")
+    theirs.generation_config.update(forced_bos_token_id=7, bad_words_ids=[[5]], eos_token_id=[2, 9])
+    theirs.generation_config.save_pretrained(tmp_path / "theirs")
+    hub.save(hub.load(tmp_path / "theirs"), tmp_path / "ours")
+    again = hf.GenerationConfig.from_pretrained(tmp_path / "ours")
+    assert (again.forced_bos_token_id, again.bad_words_ids, again.eos_token_id) == (7, [[5]], [2, 9])
+    assert again.decoder_start_token_id == 2

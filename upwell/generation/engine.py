@@ -118,15 +118,6 @@ class Job:
             self._events.put(list(tokens))
 
 
-def make_room(one, other) -> None:
-    """Caches join when they have equal room; since room doubles, one that is nearly as large must become larger."""
-    small, large = sorted((one, other), key=lambda cache: cache.capacity)
-    if small.capacity < large.capacity < 2 * small.capacity:
-        both = 2 * large.capacity
-        small.reserve(both)
-        large.reserve(both)
-
-
 def check_numbers(logits: Tensor, read: int) -> None:
     """Logits (rows, V) must be numbers; a NaN would otherwise be sampled as if it were one."""
     if not logits.amax(-1).isfinite().all():
@@ -265,7 +256,6 @@ class Engine:
             session = Session(self.model, [job.prompt for job in jobs], most, sources)
             logits = session.logits
             if self._session is not None:
-                make_room(self._session.cache, session.cache)
                 self._session.join(session)
             self._session = self._session or session
         except Exception as error:

@@ -42,9 +42,11 @@ class Cache:
     def reserve(self, tokens: int) -> None:
         """Make room for `tokens` in each row; doubles, so that a long text is copied few times."""
         if tokens > self.capacity:
-            more = max(tokens, 2 * self.capacity) - self.capacity
-            self.capacity += more
-            self.map(lambda part, ring: part if ring else pad(part, (0, 0, 0, more)))
+            self._widen(max(tokens, 2 * self.capacity))
+
+    def _widen(self, capacity: int) -> None:
+        more, self.capacity = capacity - self.capacity, capacity
+        self.map(lambda part, ring: part if ring or not more else pad(part, (0, 0, 0, more)))
 
     def map(self, change) -> None:
         """Put change(keys or values of a block, whether it is a ring) in their place."""
@@ -93,8 +95,9 @@ class Cache:
 
     def join(self, other: "Cache") -> None:
         """Take over the rows of another cache of this model; they stand behind the own ones."""
-        self.reserve(other.capacity)
-        other.reserve(self.capacity)
+        widest = max(self.capacity, other.capacity)
+        self._widen(widest)
+        other._widen(widest)
         both = zip(self.keys, other.keys, strict=True), zip(self.values, other.values, strict=True)
         self.keys, self.values = ([torch.cat(pair) for pair in pairs] for pairs in both)
         self._join_other(other)

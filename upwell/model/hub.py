@@ -220,8 +220,8 @@ def save(checkpoint: Checkpoint, folder, settings: str = "") -> Path:
     with new_file(folder / "model.safetensors") as temporary:
         save_file(to_theirs(checkpoint.model), temporary, metadata={"format": "pt"})
     write_file(folder / "config.json", (json.dumps(hf, indent=2) + "\n").encode())
-    generation = {k: hf[k] for k in ("bos_token_id", "eos_token_id", "pad_token_id") if hf.get(k) is not None}
-    write_file(folder / "generation_config.json", (json.dumps(generation, indent=2) + "\n").encode())
+    habits = json.dumps(generation_config(checkpoint, hf), indent=2) + "\n"
+    write_file(folder / "generation_config.json", habits.encode())
     names = ["model.safetensors", "config.json", "generation_config.json", *sentences.write(folder, c)]
     if checkpoint.tokenizer is not None:
         checkpoint.tokenizer.save(folder)
@@ -230,6 +230,14 @@ def save(checkpoint: Checkpoint, folder, settings: str = "") -> Path:
     hashes = "".join(f"  {name}: {sha256(folder / name)}\n" for name in names)
     write_file(folder / "upwell.yaml", (f"{settings}files:\n{hashes}").encode())
     return folder
+
+
+def generation_config(checkpoint: Checkpoint, hf: dict) -> dict:
+    """How the model writes: the special ids, and what the folder that it came from says beside them."""
+    ids = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+    found = {name: hf[name] for name in ids if hf.get(name) is not None}
+    path = None if checkpoint.folder is None else Path(checkpoint.folder) / "generation_config.json"
+    return found | (read_json(path) if path is not None and path.is_file() else {})
 
 
 def sha256(path: Path) -> str:
