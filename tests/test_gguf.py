@@ -1,6 +1,7 @@
 """GGUF files become folders whose numbers and ids are those of the file."""
 
 import json
+import random
 import struct
 
 import numpy as np
@@ -184,8 +185,14 @@ REFUSED = {
     "unknown borders": ({"pre": "klingon"}, "cut by the rules 'klingon'"),
     "an unknown tokenizer": ({"facts": {"tokenizer.ggml.model": "bert"}}, "of the kind 'bert'"),
     "no tokens": ({"facts": {"tokenizer.ggml.tokens": None}}, "no list of tokens"),
-    "too few kinds": ({"facts": {"tokenizer.ggml.token_type": [1, 1]}}, "the kinds of 2"),
+    "too few kinds": ({"facts": {"tokenizer.ggml.token_type": [1, 1]}}, "not as many kinds"),
     "a token twice": ({"facts": {"tokenizer.ggml.tokens": ["a"] * 267}}, "a token stands there twice"),
+    "kinds that are none": ({"facts": {"tokenizer.ggml.token_type": 3}}, "not as many kinds"),
+    "no scores": ({"facts": {"tokenizer.ggml.model": "llama"}}, "not as many scores"),
+    "parts that are none": ({"facts": {"split.count": "three"}}, "one of three parts"),
+    "no numbers": ({"tensors": {"output_norm.weight": (np.full(64, np.nan, np.float32), None)}}, "that are none"),
+    "an empty tensor": ({"tensors": {"blk.0.x.weight": (np.zeros((2, 0), np.float32), None)}}, "has the shape"),
+    "too many blocks": ({"facts": {"llama.block_count": 2**31}}, "2147483648 blocks, but 20 tensors"),
     "merges of nothing": ({"facts": {"tokenizer.ggml.merges": ["zz yy"]}}, "its tokenizer cannot be made"),
     "an end outside": ({"facts": {"tokenizer.ggml.eos_token_id": 9999}}, "the eos token has the id 9999"),
     "a missing tensor": ({"tensors": {"blk.1.ffn_up.weight": None}}, "missing from the file: model.layers.1.mlp.up"),
@@ -237,6 +244,24 @@ def test_lying_numbers_end_in_a_sentence_and_not_in_memory(tmp_path, content, se
     (tmp_path / "a.gguf").write_bytes(content)
     with pytest.raises(CheckpointError, match=sentence):
         gguf.convert(tmp_path / "a.gguf", tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")  # numpy's, about numbers that are none
+def test_whatever_byte_is_wrong_the_answer_is_a_model_or_a_sentence(tmp_path):
+    theirs = gguf_files.model(width=32)
+    whole = gguf_files.write(tmp_path / "a.gguf", theirs, "Q4_1").read_bytes()
+    head = len(whole) - sum(tensor.size for tensor in gguf.File(tmp_path / "a.gguf").tensors.values())
+    chance, refused = random.Random(1), 0
+    for _ in range(150):
+        wrong = bytearray(whole)
+        for _ in range(chance.choice((1, 1, 2, 5))):
+            wrong[chance.randrange(head)] = chance.choice((0, 255, chance.randrange(256)))
+        (tmp_path / "wrong.gguf").write_bytes(wrong)
+        try:
+            gguf.convert(tmp_path / "wrong.gguf", tmp_path)
+        except CheckpointError:
+            refused += 1
+    assert refused > 30
 
 
 def test_without_the_package_the_sentence_names_it(tmp_path, monkeypatch):

@@ -3,7 +3,8 @@
     convert(path, folder)       # config.json, model.safetensors, tokenizer.json, chat_template.jinja and the rest
 
 The blocks of quantised tensors are opened by the `gguf` package, everything else is read here: no number in the file is
-believed before it is compared with the file's size. One tensor at a time is in memory. It knows nothing of the network.
+believed before it is compared with the file's size. One tensor at a time is in memory. The tokenizer is made in
+tokens/from_gguf.py.
 
 Source: the GGUF specification of ggml (docs/gguf.md), and for the order of rows in LLaMA files llama.cpp's converter.
 """
@@ -12,7 +13,7 @@ import json
 import math
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -53,11 +54,12 @@ def convert(path, folder, allow: tuple[str, ...] = ()) -> "File":
     """
     from upwell import plugs
     from upwell.model import hub
+    from upwell.tokens import from_gguf
 
     file, folder = File(path), Path(folder)
     config = hub.config_of(hf_config(file, allow))
     names = hf_names(file, [row.theirs for row in hub.table(config)])
-    tokenizer, beside = hf_tokenizer(file, config.context)
+    tokenizer, beside = from_gguf.tokenizer(file, config.context)
     hf = plugs.find("model/families", config.family).to_hf(config) | {"dtype": "float32"}
     ends = {"eos_token_id": sorted(hf_ends(file))} if hf_ends(file) else {}
     ids = {key: hf[key] for key in ("bos_token_id", "pad_token_id") if hf.get(key) is not None}
@@ -156,7 +158,7 @@ class File:
     def _stored(self, name: str, shape: tuple[int, ...], kind: int, offset: int, begin: int) -> Stored:
         block, size = quantisation(self.path, name, kind)
         count = math.prod(shape)
-        if not shape or shape[-1] % block:
+        if not count or not shape or shape[-1] % block:
             raise self.damaged(f"{name} has the shape {shape}, in blocks of {block}")
         stored = Stored(kind, shape, begin + offset, count // block * size)
         if stored.start + stored.size > self.length:
@@ -183,6 +185,8 @@ class File:
         except NotImplementedError:
             raise CheckpointError(f"{self.path}: {name} is of the kind {kinds(stored.kind).name}, which the gguf "
                                   "package cannot turn into numbers; take a file of another kind") from None
+        if not np.isfinite(values).all():
+            raise self.damaged(f"{name} holds numbers that are none")
         return values.astype(np.float32, copy=False).reshape(stored.shape)
 
 
@@ -243,9 +247,11 @@ def check_facts(file: File, kind: str, allow: tuple[str, ...]) -> None:
                               f"(to pass over it: --allow-key {unknown[0]})")
     if file.fact("expert_count", default=0):
         raise CheckpointError(f"{file.path}: a mixture of experts; upwell reads these from safetensors, not from GGUF")
-    if file.facts.get("split.count", 1) > 1:
+    if file.facts.get("split.count", 1) not in (0, 1):
         raise CheckpointError(f"{file.path}: one of {file.facts['split.count']} parts; join them with "
                               "`llama-gguf-split --merge` first")
+    if file.fact("block_count") > len(file.tensors):
+        raise file.damaged(f"{file.fact('block_count')} blocks, but {len(file.tensors)} tensors")
     head = file.fact("attention.key_length", default=0)
     for name in ("attention.value_length", "rope.dimension_count"):
         if head and file.fact(name, default=head) != head:
@@ -366,162 +372,3 @@ def write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]], values: It
         out.write(struct.pack("<Q", len(text)) + text)
         for value in values:
             np.ascontiguousarray(value, "<f4").tofile(out)
-
-
-# ---- the tokenizer ----
-
-NORMAL, CONTROL, OWN, UNUSED = 1, 3, 4, 5  # kinds of tokens
-
-# How text is cut before pairs are merged, by the name in the file. Digits alone, then as GPT-2 does:
-DIGITS = ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b")
-GPT2 = ("gpt-2", "mpt", "olmo", "jais", "phi-2")
-ENGLISH, REST = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)", r"\s*[\r\n]+|\s+(?!\S)|\s+"
-WORDS, SIGNS = r"[^\r\n\p{L}\p{N}]?\p{L}+", r" ?[^\s\p{L}\p{N}]+[\r\n]*"
-LARGE, SMALL = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
-CASED = rf"[^\r\n\p{{L}}\p{{N}}]?{LARGE}*{SMALL}+|[^\r\n\p{{L}}\p{{N}}]?{LARGE}+{SMALL}*"
-LLAMA3 = "|".join((ENGLISH, WORDS, r"\p{N}{1,3}", SIGNS, REST))
-QWEN = "|".join((ENGLISH, WORDS, r"\p{N}", SIGNS, REST))
-TEKKEN = "|".join((CASED, r"\p{N}", r" ?[^\s\p{L}\p{N}]+[\r\n/]*", REST))
-CUTS = {
-    "llama-bpe": LLAMA3, "llama3": LLAMA3, "llama-v3": LLAMA3, "smaug-bpe": LLAMA3, "falcon3": LLAMA3, "tekken": TEKKEN,
-    "pixtral": TEKKEN, "qwen2": QWEN, "deepseek-r1-qwen": QWEN, "stablelm2": QWEN,
-}  # fmt: skip
-WHOLE_WORDS = ("llama-bpe", "llama3", "llama-v3", "tekken", "pixtral")  # a word that is a token is not merged up
-BEGUN = ("llama-bpe", "llama3", "llama-v3")  # texts begin with the begin token where the file does not say
-
-
-def hf_tokenizer(file: File, context: int) -> tuple[str, dict[str, str]]:
-    """tokenizer.json, and the files beside it by name."""
-    from tokenizers import AddedToken
-
-    kind = file.facts.get("tokenizer.ggml.model")
-    makers = {"gpt2": byte_level, "llama": sentencepiece}
-    if kind not in makers:
-        raise CheckpointError(f"{file.path}: its tokenizer is of the kind {kind!r}; upwell reads {', '.join(makers)}")
-    tokens, kinds = vocabulary(file)
-    named = {f"{name}_token": tokens[id] for name, id in special_ids(file, len(tokens)).items()}
-    try:
-        made = makers[kind](file, tokens, kinds)
-        for number, special in ((CONTROL, True), (OWN, False)):
-            each = [token for token, kind in zip(tokens, kinds, strict=True) if kind == number]
-            made.add_tokens([AddedToken(token, special=special, normalized=False) for token in each])
-        begin_texts(file, made, tokens)
-    except CheckpointError:
-        raise
-    except Exception as error:  # the library raises a bare Exception for whatever it cannot use
-        raise file.damaged(f"its tokenizer cannot be made: {error}") from None
-    return made.to_str(pretty=True), hf_beside(file, named, context)
-
-
-def hf_beside(file: File, named: dict[str, str], context: int) -> dict[str, str]:
-    """tokenizer_config.json and the chat template."""
-    template = file.facts.get("tokenizer.chat_template")
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", **named, "clean_up_tokenization_spaces": False,
-              "add_prefix_space": False, "model_max_length": context}  # fmt: skip
-    if not isinstance(template, str):
-        return {"tokenizer_config.json": json.dumps(config, indent=2, ensure_ascii=False) + "\n"}
-    config["chat_template"] = template
-    told = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
-    return {"tokenizer_config.json": told, "chat_template.jinja": template}
-
-
-def special_ids(file: File, count: int) -> dict[str, int]:
-    """Ids of the begin, end, unknown and padding tokens, as far as the file names them."""
-    found = {name: file.facts.get(f"tokenizer.ggml.{key}_token_id")
-             for name, key in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding"))}  # fmt: skip
-    for name, id in found.items():
-        if id is not None and not (isinstance(id, int) and 0 <= id < count):
-            raise file.damaged(f"the {name} token has the id {id} of {count}")
-    return {name: id for name, id in found.items() if id is not None}
-
-
-def vocabulary(file: File) -> tuple[list[str], list[int]]:
-    """Every token and its kind, by id."""
-    tokens, kinds = (file.facts.get(f"tokenizer.ggml.{name}") for name in ("tokens", "token_type"))
-    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-        raise file.damaged("it has no list of tokens")
-    kinds = [NORMAL] * len(tokens) if kinds is None else kinds
-    if len(kinds) != len(tokens):
-        raise file.damaged(f"{len(tokens)} tokens, but the kinds of {len(kinds)}")
-    return tokens, kinds
-
-
-def used(file: File, tokens: list[str], kinds: list[int]) -> dict[str, int]:
-    """Token -> id, without the places that only fill up the embedding."""
-    found = {token: id for id, (token, kind) in enumerate(zip(tokens, kinds, strict=True)) if kind != UNUSED}
-    if len(found) != sum(kind != UNUSED for kind in kinds):
-        raise file.damaged("a token stands there twice")
-    return found
-
-
-def byte_level(file: File, tokens: list[str], kinds: list[int]):
-    """A tokenizer of GPT-2's kind: merges over bytes."""
-    from tokenizers import Tokenizer, decoders, models, normalizers
-
-    cut = file.facts.get("tokenizer.ggml.pre")
-    if cut not in (*DIGITS, *GPT2, *CUTS):
-        raise CheckpointError(f"{file.path}: its text is cut by the rules {cut!r}; upwell knows "
-                              f"{', '.join(sorted((*DIGITS, *GPT2, *CUTS)))}, and others would give wrong ids")
-    merges = [tuple(merge.split(" ", 1)) for merge in file.facts.get("tokenizer.ggml.merges", [])]
-    made = Tokenizer(models.BPE(used(file, tokens, kinds), merges, ignore_merges=cut in WHOLE_WORDS))
-    made.pre_tokenizer, made.decoder = splitter(cut), decoders.ByteLevel()
-    if CUTS.get(cut) is QWEN:
-        made.normalizer = normalizers.NFC()
-    return made
-
-
-def splitter(cut: str):
-    """What cuts a text before pairs of bytes are merged."""
-    from tokenizers import Regex, pre_tokenizers
-
-    if cut in CUTS:
-        first = pre_tokenizers.Split(Regex(CUTS[cut]), behavior="isolated")
-    else:
-        first = pre_tokenizers.Digits(individual_digits=True) if cut in DIGITS else None
-    last = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=cut not in CUTS)
-    return last if first is None else pre_tokenizers.Sequence([first, last])
-
-
-def sentencepiece(file: File, tokens: list[str], kinds: list[int]):
-    """A tokenizer of SentencePiece's kind: the pair that gives the best piece is merged first, the rest is bytes."""
-    from tokenizers import Tokenizer, decoders, models, normalizers
-
-    ids, scores = used(file, tokens, kinds), file.facts.get("tokenizer.ggml.scores") or []
-    if len(scores) != len(tokens):
-        raise file.damaged(f"{len(tokens)} tokens, but the scores of {len(scores)}")
-    unknown, prefix = file.facts.get("tokenizer.ggml.unknown_token_id", 0), space_first(file)
-    plain = {token: id for token, id in ids.items() if kinds[id] == NORMAL}
-    merges = [(left, right) for _, _, left, right in sorted(pairs_of(plain, scores))]
-    made = Tokenizer(models.BPE(ids, merges, unk_token=tokens[unknown], fuse_unk=True, byte_fallback=True))
-    spaces = normalizers.Replace(" ", "\u2581")
-    made.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), spaces]) if prefix else spaces
-    back = [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]
-    made.decoder = decoders.Sequence([*back, *([decoders.Strip(" ", 1, 0)] if prefix else [])])
-    return made
-
-
-def space_first(file: File) -> bool:
-    """Whether a space is put before each text."""
-    return bool(file.facts.get("tokenizer.ggml.add_space_prefix", True))
-
-
-def pairs_of(ids: dict[str, int], scores: list[float]) -> Iterator[tuple[float, int, str, str]]:
-    """(rank, cut, left, right) of every way in which two pieces make a third."""
-    for piece, id in ids.items():
-        for cut in range(1, len(piece)):
-            if piece[:cut] in ids and piece[cut:] in ids:
-                yield -scores[id], cut, piece[:cut], piece[cut:]
-
-
-def begin_texts(file: File, made, tokens: list[str]) -> None:
-    """Let texts begin with the begin token where the file wants it."""
-    from tokenizers import processors
-
-    usual = file.facts["tokenizer.ggml.model"] == "llama" or file.facts.get("tokenizer.ggml.pre") in BEGUN
-    id = file.facts.get("tokenizer.ggml.bos_token_id")
-    if id is None or not file.facts.get("tokenizer.ggml.add_bos_token", usual):
-        return
-    begin = tokens[id]
-    made.post_processor = processors.TemplateProcessing(
-        single=[begin, "$A"], pair=[begin, "$A", f"{begin}:1", "$B:1"], special_tokens=[(begin, id)]
-    )
