@@ -12,6 +12,7 @@ from itertools import groupby
 
 import torch
 from torch import nn
+from torch._subclasses import FakeTensorMode
 
 from .blocks import Mixture
 from .cache import Cache
@@ -34,7 +35,7 @@ class Part:
     times: int
     """How many equal ones stand here."""
     parameters: int
-    """Of one of them, or of all equal blocks together where times > 1 in `total`."""
+    """Of one of them."""
 
     @property
     def total(self) -> int:
@@ -178,42 +179,44 @@ def seen(tokens: int, window: int | None, causal: bool) -> int:
 def training(config: Config, optimizer: str, batch: int, length: int, low: bool = False) -> dict[str, int]:
     """Bytes of a training step on batch x length tokens with float32 weights; low: matrix products in bfloat16.
 
-    optimizer: muon, adamw, momentum, adafactor or sgd. What is kept for the backward pass is counted on the real
-    model's graph; the piecewise loss needs no logits of the whole batch.
+    optimizer: muon, adamw, momentum, adafactor or sgd. The loss goes through the logits in pieces and is left out.
     """
     model = skeleton(config)
     every = sum(p.numel() for p in model.parameters())
     inner = sum(p.numel() for name, p in model.named_parameters() if ".blocks." in name and p.ndim == 2)
     moments = 2 * every - inner if optimizer == "muon" else MOMENTS[optimizer] * every
     return {"weights": 4 * every, "gradients": 4 * every, "optimizer": 4 * moments,
-            "activations": kept(model, batch, length, low)}  # fmt: skip
+            "activations": activations(config, batch, length, low)}  # fmt: skip
+
+
+def activations(c: Config, batch: int, length: int, low: bool = False) -> int:
+    """Bytes that are kept for the backward pass, counted on tensors that have shapes and no memory.
+
+    Which expert a token takes is not known before: a mixture counts as a feed-forward of its chosen experts' width.
+    """
+    if c.experts:
+        c = c.with_(experts=0, experts_used=0, ffn_width=c.expert_width * c.experts_used)
+    with FakeTensorMode():
+        return kept(Transformer(c), batch, length, low)
 
 
 def kept(model: Transformer, batch: int, length: int, low: bool = False) -> int:
-    """Bytes that a forward pass keeps for the backward pass, weights not counted; counted on as few rows as will do."""
-    held = {id(p) for p in model.parameters()}
-    found: dict[int, int] = {}
+    """Bytes that a model's forward pass keeps for the backward pass, its weights not counted. low: under autocast."""
+    found: dict[int, torch.Tensor] = {}
 
-    def pack(t: torch.Tensor) -> torch.Tensor:
-        whole = t.untyped_storage()
-        if id(t) not in held and not (t._base is not None and id(t._base) in held):
-            found[whole._cdata] = whole.nbytes()
+    def keep(t: torch.Tensor) -> torch.Tensor:
+        whole = t if t._base is None else t._base
+        if isinstance(whole, nn.Parameter):
+            return t
+        found[id(whole)] = whole  # held, so that no other tensor gets its number
         return t
 
-    keep = []  # a freed tensor's address would be given to the next one
-
-    def both(t: torch.Tensor) -> torch.Tensor:
-        keep.append(t)
-        return pack(t)
-
-    device = next(model.parameters()).device
-    ids = torch.zeros(batch, length, dtype=torch.long, device=device)
+    ids = torch.zeros(batch, length, dtype=torch.long, device=model.device)
     two = {"source": ids} if model.config.shape == "encoder-decoder" else {}
-    with torch.autograd.graph.saved_tensors_hooks(both, lambda t: t), torch.autocast(
-        "cpu", torch.bfloat16, enabled=low
-    ):
-        model.train().hidden(ids, **two)
-    return sum(found.values())
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            model.train().hidden(ids, **two)
+    return sum(t.numel() * t.element_size() for t in found.values())
 
 
 def serving(config: Config, batch: int, length: int, weights: str = "bfloat16", cache: str = "bfloat16",
@@ -242,7 +245,7 @@ def weight_bytes(c: Config, kind: str) -> int:
         elif p.shape[1] % GROUP:
             total += 2 * p.numel()
         else:
-            total += p.numel() // 2 + 4 * p.numel() // GROUP
+            total += p.numel() // 2 + 7 * p.numel() // GROUP  # scale 2, zero 1, the kernel's grid 4
     return total
 
 
