@@ -397,6 +397,16 @@ def round_embedding(model: Quantized) -> Quantized:
     return model
 
 
+def floating(small: Quantized) -> Transformer:
+    """A float model with the rounded numbers."""
+    with torch.device("meta"):
+        model = Transformer(small.config)
+    names = [name for name, _ in model.named_parameters()]
+    state = {name: getattr(parent(small, name), name.rpartition(".")[2]).detach().clone() for name in names}
+    model.load_state_dict(state, assign=True)
+    return model.eval()
+
+
 def plainly(model: Quantized) -> Quantized:
     """Compute without torch's packed kernels from now on, in place: slow, for comparisons with other readers."""
     for part in model.modules():
