@@ -229,6 +229,7 @@ def change_config(folder, **changes):
         ({"rope_parameters": {"rope_type": "spiral", "rope_theta": 1e4}}, "rope_type is 'spiral'"),
         ({"num_hidden_layers": 2}, "model.layers.2.input_layernorm.weight"),
         ({"num_hidden_layers": 4}, "model.layers.3.self_attn.q_proj.weight"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000; expected at most 10000"),
         ({"intermediate_size": 72}, "decoder.blocks.0.ffn.gate.weight: the file has shape (80, 48)"),
         ({"hidden_size": None}, "hidden_size is missing"),
         ({"hidden_size": "48"}, "hidden_size"),

@@ -28,6 +28,9 @@ from .names import BASES, COPIES, HARMLESS_TENSORS, Keys, Row, bare, expand
 from .transformer import Transformer
 
 
+MOST_LAYERS = 10_000  # a damaged number must not become a list of a billion names
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A model with its tokenizer, the folder that it came from, and its chat template where it has one."""
@@ -84,6 +87,9 @@ def config_of(hf: dict, allow: tuple[str, ...] = (), family: str | None = None) 
         raise CheckpointError(f"config.json: model_type is {kind!r}; upwell knows {', '.join(sorted(known))}")
     name, room = known[kind]
     keys = Keys(hf)
+    for key, value in hf.items():
+        if "layer" in key and isinstance(value, int) and value > MOST_LAYERS:
+            raise CheckpointError(f"config.json: {key} is {value}; expected at most {MOST_LAYERS}")
     try:
         config = room.config(keys)
     except TypeError as error:
