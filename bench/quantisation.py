@@ -2,6 +2,7 @@
 
     python bench/quantisation.py                        # minilm-l6 on 400 introductions of the Wikipedia
     python bench/quantisation.py --run runs/quickstart-en
+    python bench/quantisation.py --kernels
 """
 
 import argparse
@@ -34,10 +35,13 @@ def main() -> None:
     parser.add_argument("--run", type=Path)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--kernels", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     print(f"{date.today()}, torch {torch.__version__}, {asked.threads} thread(s)\n")
-    if asked.run:
+    if asked.kernels:
+        kernels()
+    elif asked.run:
         perplexity(asked.run, data_of(asked.run, asked.data))
     else:
         sentences()
@@ -108,6 +112,45 @@ def perplexity(folder: Path, data: Path) -> None:
         rates = [speed(model) for _ in range(ROUNDS)]
         print(f"| {name} | {quantize.size(model) / 1e6:.2f} | {value:.3f} | {value / whole - 1:+.2%} | {bits:.4f} | "
               f"{statistics.median(rates):.0f} ({min(rates):.0f}-{max(rates):.0f}) |")
+
+
+@torch.inference_mode()
+def kernels(N: int = 1536, K: int = 576) -> None:
+    """Microseconds of a product of some rows with one matrix, the best of several; and the time to round it."""
+    print(f"({N}, {K}) matrix, microseconds\n\n| activations | rows | float | int8 kernel | int8 plain | int4 kernel | "
+          "int4 plain |\n|---|---|---|---|---|---|---|")
+    for dtype in (torch.float32, torch.bfloat16):
+        weight = torch.randn(N, K, generator=torch.Generator().manual_seed(1)).to(dtype)
+        for rows in (1, 16, 64):
+            times = [best(work) for work in products(torch.randn(rows, K).to(dtype), weight)]
+            print(f"| {str(dtype)[6:]} | {rows} | " + " | ".join(f"{t:,.0f}" for t in times) + " |")
+    begin = time.perf_counter()
+    quantize.round4(torch.randn(4096, 4096), 32)
+    print(f"\nrounding 16.8 M weights to int4: {time.perf_counter() - begin:.2f} s")
+
+
+def products(x: torch.Tensor, weight: torch.Tensor) -> list:
+    """x W^T in the five ways."""
+    values, scale = quantize.round8(weight)
+    part, plain = (quantize.Int4(*quantize.round4(weight, 32)) for _ in range(2))
+    plain.plain()
+    grid = part.grid.to(x.dtype)
+    return [
+        lambda: x @ weight.T, lambda: torch._weight_int8pack_mm(x, values, scale),
+        lambda: quantize.plain8(x, values, scale),
+        lambda: torch._weight_int4pack_mm_for_cpu(x, part.packed, 32, grid), lambda: plain.product(x),
+    ]  # fmt: skip
+
+
+def best(work, times: int = 10) -> float:
+    """Microseconds of the fastest call."""
+    work()
+    found = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - begin)
+    return 1e6 * min(found)
 
 
 @torch.inference_mode()
