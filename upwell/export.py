@@ -1,6 +1,6 @@
 """A model for other programs, and the proof that they read it right.
 
-    hf(folder, out) · ctranslate2_ready(folder, out) · gguf(folder, out, kind) · peft(adapter, out, base)
+    hf(folder, out, bits) · ctranslate2_ready(folder, out) · gguf(folder, out, kind) · peft(adapter, out, base)
 
 Each writes, opens what it wrote with the other program and compares numbers or 32 greedy tokens with our own; a
 difference is an error with its size. Each gives the checks that were made and those that could not be, in words.
@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import json
 import tempfile
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,31 +34,47 @@ CTRANSLATE2 = {
 TEXTS = ("The river was long, and it's 1998 now.", "Straße, 東京: naïve? [x] = 12345")
 
 
-def hf(folder, out) -> list[str]:
-    """A Hugging Face folder in float, checked by transformers. A folder of rounded weights becomes float."""
+def hf(folder, out, bits: int | None = None) -> list[str]:
+    """A Hugging Face folder, checked by transformers: in float, or with bits 8 or 4 rounded.
+
+    A folder whose weights are rounded becomes float, unless they are asked for again.
+    """
     checkpoint = hub.load(folder)
     if isinstance(checkpoint.model, quantize.Quantized):
         checkpoint = replace(checkpoint, model=quantize.floating(checkpoint.model))
+    if bits:
+        checkpoint = replace(checkpoint, model=quantize.quantize(checkpoint.model, quantize.Scheme(bits)))
     hub.save(checkpoint, out)
     return [*same_numbers(checkpoint, Path(out)), *same_tokens(checkpoint, Path(out))]
 
 
 def same_numbers(checkpoint: hub.Checkpoint, out: Path) -> list[str]:
-    """transformers' numbers beside ours."""
-    if missing("transformers"):
-        return ["not checked: transformers is not installed"]
-    name = hub.read_json(out / "config.json")["architectures"][0]
-    theirs = getattr(importlib.import_module("transformers"), name).from_pretrained(out, dtype=torch.float32).eval()
-    difference = compare(ours_of(hub.load(out, dtype=torch.float32).model), theirs_of(theirs, checkpoint.config),
-                         "transformers")  # fmt: skip
+    """transformers' numbers beside ours, both in float32."""
+    rounded, model = isinstance(checkpoint.model, quantize.Quantized), hub.load(out, dtype=torch.float32).model
+    absent = next((p for p in ("transformers", *["compressed_tensors"] * rounded) if missing(p)), None)
+    if absent:
+        return [f"not checked: {absent} is not installed"]
+    library, name = transformers(), hub.read_json(out / "config.json")["architectures"][0]
+    whole = {"quantization_config": library.CompressedTensorsConfig(dequantize=True)} if rounded else {}
+    with warnings.catch_warnings(action="ignore"):
+        theirs = getattr(library, name).from_pretrained(out, dtype=torch.float32, **whole).eval()
+    ours = ours_of(quantize.plainly(model) if rounded else model)
+    difference = compare(ours, theirs_of(theirs, checkpoint.config), "transformers")
     return [f"{name} of transformers gives the same numbers (largest difference {difference:.1e})"]
+
+
+def transformers():
+    """The library, without its progress bars."""
+    library = importlib.import_module("transformers")
+    library.utils.logging.disable_progress_bar()
+    return library
 
 
 def same_tokens(checkpoint: hub.Checkpoint, out: Path) -> list[str]:
     """Their tokenizer's ids beside ours."""
     if checkpoint.tokenizer is None or missing("transformers"):
         return []
-    theirs = importlib.import_module("transformers").AutoTokenizer.from_pretrained(out)
+    theirs = transformers().AutoTokenizer.from_pretrained(out)
     for text in TEXTS:
         if (found := theirs(text, add_special_tokens=False)["input_ids"]) != checkpoint.tokenizer.encode(text):
             raise CheckpointError(f"{out}: transformers' tokenizer gives {found} for {text!r}, ours "
@@ -257,7 +274,7 @@ def peft(adapter, out, base: str = "") -> list[str]:
     if missing("peft") or missing("transformers"):
         return ["not checked: peft is not installed"]
     name = hub.read_json(Path(base) / "config.json")["architectures"][0]
-    below = getattr(importlib.import_module("transformers"), name).from_pretrained(base, dtype=torch.float32)
+    below = getattr(transformers(), name).from_pretrained(base, dtype=torch.float32)
     theirs = importlib.import_module("peft").PeftModel.from_pretrained(below, out).eval()
     difference = compare(ours_of(model), theirs_of(theirs, model.config), "PEFT")
     return [f"PEFT over {name} gives the same numbers (largest difference {difference:.1e})"]

@@ -56,6 +56,16 @@ def test_a_rounded_folder_is_exported_in_float(tokenizer, tmp_path):
     assert export.compare(quantize.plainly(small)(ids), theirs, "transformers") < 1e-5
 
 
+@pytest.mark.parametrize("weights", ["int8", "int4"])
+def test_a_rounded_folder_is_checked_by_transformers(weights, tokenizer, tmp_path, capsys):
+    pytest.importorskip("compressed_tensors")
+    folder = saved("llama", tokenizer, tmp_path / "mine")
+    assert main(["export", str(folder), "--to", "hf", "--weights", weights, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["out"].endswith(f"mine-{weights}") and "gives the same numbers" in found["checks"][0]
+    assert isinstance(hub.load(found["out"]).model, quantize.Quantized)
+
+
 def test_a_planted_fault_is_an_error_with_its_size(tokenizer, tmp_path, monkeypatch):
     folder = saved("llama", tokenizer, tmp_path / "mine")
     right = hub.to_theirs

@@ -5,6 +5,7 @@ before success is said. Where that program is not installed, the check is named 
 
 Examples:
     upwell export runs/quickstart-en --to hf --out exports/quickstart
+    upwell export runs/mine --to hf --weights int4
     upwell export runs/mine --to gguf --kind q8_0
     upwell export runs/mine-adapter --to peft --base runs/mine
     upwell export runs/mine --to ctranslate2-ready
@@ -32,6 +33,8 @@ class Settings:
     folder for CTranslate2's converter."""
     out: Path | None = None
     """What to write; default: beside the folder, its name with the format behind."""
+    weights: Literal["float", "int8", "int4"] = "float"
+    """hf: whether the matrices are rounded, see docs/quantisation.md."""
     kind: Literal["f32", "f16", "bf16", "q8_0", "q4_1"] = "f16"
     """gguf: how weights are kept."""
     cut: str = ""
@@ -50,15 +53,18 @@ def main(settings: Settings) -> None:
     if settings.to == "gguf":
         out = settings.out or to_gguf.default_path(folder, settings.kind)
     else:
-        out = settings.out or folder.with_name(f"{folder.name}-{settings.to}")
+        name = settings.weights if settings.to == "hf" and settings.weights != "float" else settings.to
+        out = settings.out or folder.with_name(f"{folder.name}-{name}")
     if out.resolve() == folder.resolve():
         raise SettingsError(f"out is {out}, the model itself; name another place")
     if settings.to == "gguf":
         done = export.gguf(folder, out, settings.kind, settings.cut)
     elif settings.to == "peft":
         done = export.peft(folder, out, settings.base)
+    elif settings.to == "hf":
+        done = export.hf(folder, out, {"float": None, "int8": 8, "int4": 4}[settings.weights])
     else:
-        done = (export.hf if settings.to == "hf" else export.ctranslate2_ready)(folder, out)
+        done = export.ctranslate2_ready(folder, out)
     if settings.json:
         print(json.dumps({"out": str(out), "checks": done}))
         return
