@@ -19,11 +19,12 @@ LIFE_CYCLE = {
     "Data": ("fetch", "prepare", "tokenizer"),
     "Model": ("pretrain", "evaluate"),
     "Use": ("generate", "serve"),
+    "Look and hand on": ("show", "export"),
     "This machine": ("doctor",),
 }
 LATER = (
     "finetune", "sweep", "chat", "write", "translate", "index", "ask", "faq",
-    "inspect", "audit", "card", "board", "show", "watch", "export",
+    "inspect", "audit", "card", "board", "watch",
 )  # fmt: skip
 
 

@@ -27,7 +27,6 @@ from .config import Config
 from .names import BASES, COPIES, HARMLESS_TENSORS, Keys, Row, bare, expand
 from .transformer import Transformer
 
-
 MOST_LAYERS = 10_000  # a damaged number must not become a list of a billion names
 
 
