@@ -43,7 +43,7 @@ def hf(folder, out, bits: int | None = None) -> list[str]:
     if isinstance(checkpoint.model, quantize.Quantized):
         checkpoint = replace(checkpoint, model=quantize.floating(checkpoint.model))
     if bits:
-        checkpoint = replace(checkpoint, model=quantize.quantize(checkpoint.model, quantize.Scheme(bits)))
+        checkpoint = replace(checkpoint, model=quantize.quantize(checkpoint.model, quantize.Scheme(bits, keep=False)))
     hub.save(checkpoint, out)
     return [*same_numbers(checkpoint, Path(out)), *same_tokens(checkpoint, Path(out))]
 

@@ -184,3 +184,16 @@ def test_integers_pack_as_the_layout_says():
     words = quantize.packed32(values, 4)
     assert words.tolist() == [[int("DCBA98F0", 16) - 2**32, 7]]
     assert torch.equal(quantize.unpacked32(words, 4, 9), values)
+
+
+def test_groups_that_lie_on_sixteen_points_keep_them_exactly():
+    generator = torch.Generator().manual_seed(9)
+    nibbles = torch.randint(0, 16, (48, 4, 32), generator=generator)
+    nibbles[..., 0], nibbles[..., 1] = 0, 15
+    step, least = (torch.rand(48, 4, generator=generator) / 50).half(), -(torch.rand(48, 4, generator=generator)).half()
+    weight = (nibbles * step.float()[..., None] + least.float()[..., None]).flatten(1)
+    q, scale, zero = quantize.points_of(weight, 32)
+    assert torch.equal(q, nibbles.flatten(1).to(torch.uint8))
+    assert torch.equal(scale, step.float()) and torch.equal(zero, least.float())
+    assert torch.equal(quantize.Int4(q, scale, zero).weight, weight)
+    assert quantize.points_of(weight + 1e-4 * torch.randn(weight.shape, generator=generator), 32) is None

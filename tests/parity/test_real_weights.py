@@ -15,7 +15,7 @@ import torch
 from upwell import catalog, cli, weights
 from upwell.generation.backend import Local
 from upwell.generation.settings import Settings
-from upwell.model import hub
+from upwell.model import hub, quantize
 
 transformers = pytest.importorskip("transformers")
 pytestmark = pytest.mark.slow
@@ -170,3 +170,16 @@ def test_cosines_of_minilm_are_those_of_sentence_transformers():
     assert (found - expected).abs().max() < 1e-5
     near, far = found[0] @ found[1], found[0] @ found[2]
     assert near > far + 0.3
+
+
+@torch.inference_mode()
+def test_the_q4_1_blocks_of_the_file_are_kept_with_no_second_rounding(both):
+    model = both[0].model
+    small = quantize.quantize(model, quantize.Scheme(4, embedding="float"))
+    rounded = {name: part for name, part in small.named_modules() if isinstance(part, quantize.Int4)}
+    assert len(rounded) == 7 * 30
+    for name, part in rounded.items():
+        assert torch.equal(part.weight, model.get_submodule(name).weight), name
+    ids = torch.tensor([[1, 504, 3575, 282, 4649, 314]])
+    want = model(ids)
+    assert ((quantize.plainly(small)(ids) - want).abs().max() / want.abs().max()) < 1e-4

@@ -15,4 +15,8 @@ vocabulary. The room knows nothing of loss, data or text; `hub` alone touches fi
     names         rows between our tensor names and theirs
     families/     one file a family
     hub           folders: load and save
+    sentences     what sentence-transformers folders declare beside their model
+    lora          low-rank adapters, in PEFT's folders
+    quantize      int8 and int4 weights
+    budget        parameters, operations and memory of a shape, before it is run
 """

@@ -44,6 +44,9 @@ class Scheme:
     such a folder only with quantization_config=CompressedTensorsConfig(dequantize=True)."""
     embedding: Literal["int8", "float"] = "int8"
     """The embedding and the output matrix: int8 by row, or as they are."""
+    keep: bool = True
+    """int4: a matrix whose groups already lie on 16 points (a dequantised Q4_1 file) keeps them, with no second
+    rounding. Such a model cannot be saved in int4: the layout knows no zeros between the points."""
 
 
 class Product(torch.autograd.Function):
@@ -286,6 +289,20 @@ def round4(weight: Tensor, group: int, symmetric: bool = True) -> tuple[Tensor, 
     return q.flatten(1), scale.to(weight.dtype), zero.to(torch.int8)
 
 
+def points_of(weight: Tensor, group: int) -> tuple[Tensor, Tensor, Tensor] | None:
+    """The integers, steps and least values (N, K / group) of a matrix whose groups lie on 16 points each, exactly.
+
+    None where they do not. Steps and least values are float16 numbers, as GGUF's Q4_1 has them.
+    """
+    blocks = weight.float().view(len(weight), -1, group)
+    low, high = blocks.amin(-1), blocks.amax(-1)
+    step, least = ((high - low) / 15).half().float(), low.half().float()
+    q = ((blocks - least[..., None]) / step.clamp(min=1e-30)[..., None]).round().clamp(0, 15)
+    if not torch.equal(q * step[..., None] + least[..., None], blocks):
+        return None
+    return q.to(torch.uint8).flatten(1), step.to(weight.dtype), least.to(weight.dtype)
+
+
 def centred(low: Tensor, high: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Grids with their zero at 8 for blocks between low and high (N, G): scales and zeros."""
     largest = torch.maximum(-low, high)
@@ -371,7 +388,9 @@ def quantize(model: Transformer, s: Scheme) -> Quantized:
         if s.bits == 8:
             small.set_submodule(name, Int8(*round8(part.weight.detach()), part.bias))
         elif part.in_features % s.group == 0:
-            small.set_submodule(name, Int4(*round4(part.weight.detach(), s.group, s.symmetric), part.bias))
+            kept = points_of(part.weight.detach(), s.group) if s.keep else None
+            grid = kept or round4(part.weight.detach(), s.group, s.symmetric)
+            small.set_submodule(name, Int4(*grid, part.bias))
     if s.embedding == "int8":
         round_embedding(small)
     return small.eval().requires_grad_(False)

@@ -36,14 +36,19 @@ class Reading(NamedTuple):
     """Of texts that stand one behind the other in x (1, T, D), each of which sees itself only."""
 
 
+def embedding(rows: int, width: int) -> nn.Embedding:
+    """An embedding without first numbers: torch's own would be drawn, which on "meta" imports its compiler, 2 s."""
+    return nn.Embedding.from_pretrained(torch.empty(rows, width), freeze=False)
+
+
 class Stack(nn.Module):
     """Blocks one after the other, what places add before them and the norm behind: (B, T, D) -> (B, T, D)."""
 
     def __init__(self, c: Config, layers: int, causal: bool, crossed: bool = False):
         super().__init__()
         self.config, self.causal = c, causal
-        self.places = nn.Embedding(c.context + c.position_offset, c.width) if c.positions == "learned" else None
-        self.types = nn.Embedding(c.token_types, c.width) if c.token_types else None
+        self.places = embedding(c.context + c.position_offset, c.width) if c.positions == "learned" else None
+        self.types = embedding(c.token_types, c.width) if c.token_types else None
         self.embed_norm = norm(c) if c.embed_norm else nn.Identity()
         self.dropout = nn.Dropout(c.dropout) if c.dropout else nn.Identity()
         self.bias = RelativeBias(c, not causal) if c.positions == "relative" else None
@@ -126,7 +131,7 @@ class Transformer(nn.Module):
     def __init__(self, config: Config):
         super().__init__()
         c = self.config = config
-        self.embed = nn.Embedding(c.vocab, c.width)
+        self.embed = embedding(c.vocab, c.width)
         self.encoder = Stack(c, c.encoder_layers, causal=False) if c.encoder_layers else None
         both = c.shape == "encoder-decoder"
         self.decoder = Stack(c, c.decoder_layers, causal=True, crossed=both) if c.decoder_layers else None

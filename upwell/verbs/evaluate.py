@@ -10,6 +10,7 @@ Examples:
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tyro.conf import Positional
 
@@ -33,6 +34,8 @@ class Settings:
     """auto, cpu, cuda or mps."""
     allow_key: tuple[str, ...] = ()
     """Keys of the folder's config.json (or tensors) that upwell does not know and that you want to pass over."""
+    weights: Literal["file", "int8", "int4"] = "file"
+    """How the weights are held in memory: as the file has them, or rounded (int4 keeps the blocks of a Q4_1 file)."""
 
     def __post_init__(self):
         if self.context < 0:
@@ -40,15 +43,14 @@ class Settings:
 
 
 def main(settings: Settings) -> None:
-    from upwell.verbs.generate import model_folder, usable_device
+    from upwell.verbs.generate import model_folder, open_model
 
     folder = model_folder(settings.folder)
     from upwell.evaluation.tasks import loss
-    from upwell.model import hub
     from upwell.tokens.store import Store
     from upwell.training import precision
 
-    checkpoint = hub.load(folder, usable_device(settings.device), allow=settings.allow_key)
+    checkpoint = open_model(folder, settings)
     store = Store(data_of(folder, settings.data) / "heldout")
     check_tokenizer(checkpoint, store)
     dtype = precision.resolve("auto", str(checkpoint.model.device))

@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Literal
 
 from tyro.conf import Positional
 
@@ -60,6 +61,8 @@ class Settings(writing.Settings):
     """auto, cpu, cuda or mps."""
     allow_key: tuple[str, ...] = ()
     """Keys of the folder's config.json (or tensors) that upwell does not know and that you want to pass over."""
+    weights: Literal["file", "int8", "int4"] = "file"
+    """How the weights are held in memory: as the file has them, or rounded (int4 keeps the blocks of a Q4_1 file)."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -119,9 +122,17 @@ def open_backend(settings: Settings):
     if settings.base_url is not None:
         return Remote(settings.base_url, settings.model, settings.api_key or os.environ.get("UPWELL_API_KEY"))
     folder = model_folder(settings.folder)
-    from upwell.model import hub
+    return Local(open_model(folder, settings))
 
-    return Local(hub.load(folder, usable_device(settings.device), allow=settings.allow_key))
+
+def open_model(folder: Path, settings):
+    """The checkpoint of a folder on the device and with the weights that a verb's settings ask for."""
+    from upwell.model import hub, quantize
+
+    checkpoint = hub.load(folder, usable_device(settings.device), allow=settings.allow_key)
+    if settings.weights == "file":
+        return checkpoint
+    return replace(checkpoint, model=quantize.quantize(checkpoint.model, quantize.Scheme(int(settings.weights[3:]))))
 
 
 def model_folder(given: Path | None) -> Path:

@@ -21,6 +21,7 @@ import webbrowser
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tyro.conf import Positional
 
@@ -54,6 +55,8 @@ class Settings:
     """auto, cpu, cuda or mps."""
     allow_key: tuple[str, ...] = ()
     """Keys of the folder's config.json (or tensors) that upwell does not know and that you want to pass over."""
+    weights: Literal["file", "int8", "int4"] = "file"
+    """How the weights are held in memory: as the file has them, or rounded (int4 keeps the blocks of a Q4_1 file)."""
     slots: int = 16
     """Requests that are at work at once."""
     waiting: int = 64
@@ -110,11 +113,10 @@ def open_backend(settings: Settings):
 
     if settings.base_url is not None:
         return Remote(settings.base_url, settings.model, os.environ.get("UPWELL_API_KEY"))
-    from upwell.model import hub
-    from upwell.verbs.generate import model_folder, usable_device
+    from upwell.verbs.generate import model_folder, open_model
 
     folder = model_folder(settings.folder)
-    model = hub.load(folder, usable_device(settings.device), allow=settings.allow_key)
+    model = open_model(folder, settings)
     return Local(model, rows=settings.slots)
 
 
