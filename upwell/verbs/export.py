@@ -47,14 +47,15 @@ class Settings:
 
 def main(settings: Settings) -> None:
     from upwell import export, to_gguf
-    from upwell.verbs.generate import newest_run
+    from upwell.verbs.generate import model_folder
 
-    folder = settings.folder or newest_run(Path("runs"))
+    folder = model_folder(settings.folder)
+    beside = folder if settings.folder is None or settings.folder.exists() else Path(folder.name)  # not in the cache
     if settings.to == "gguf":
-        out = settings.out or to_gguf.default_path(folder, settings.kind)
+        out = settings.out or to_gguf.default_path(beside, settings.kind)
     else:
         name = settings.weights if settings.to == "hf" and settings.weights != "float" else settings.to
-        out = settings.out or folder.with_name(f"{folder.name}-{name}")
+        out = settings.out or beside.with_name(f"{folder.name}-{name}")
     if out.resolve() == folder.resolve():
         raise SettingsError(f"out is {out}, the model itself; name another place")
     if settings.to == "gguf":

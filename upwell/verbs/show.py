@@ -27,7 +27,8 @@ class Settings:
     """Which model, and what it is to do."""
 
     model: Positional[str] = ""
-    """A model's folder, or nanochat, llama, qwen3 or gpt2 for a new one; default: the newest run in runs/."""
+    """A model's folder, the name of a fetched one, or nanochat, llama, qwen3 or gpt2 for a new one; default: the newest
+    run in runs/."""
     width: int = 256
     """New model: numbers that stand for one token."""
     layers: int = 4
@@ -96,15 +97,13 @@ def described(settings: Settings) -> tuple[str, object]:
         except ValueError as error:
             raise SettingsError(str(error)) from None
         return settings.model, preset.config(sizes, settings.vocab_size, settings.context, 0)
-    if settings.model and not Path(settings.model).is_dir():
-        raise SettingsError(f"{settings.model!r} is neither a folder nor a family for a new model; expected a folder "
-                            f"or one of {', '.join(FAMILIES)}")
-    if settings.model:
-        return settings.model, hub.read_config(Path(settings.model))
-    from upwell.verbs.generate import newest_run
+    from upwell.verbs.generate import model_folder
 
-    folder = newest_run(Path("runs"))
-    return str(folder), hub.read_config(folder)
+    folder = model_folder(Path(settings.model) if settings.model else None)
+    if not folder.is_dir():
+        raise SettingsError(f"{settings.model!r} is neither a folder nor a family for a new model, nor a fetched one's "
+                            f"name; expected a folder, a name or one of {', '.join(FAMILIES)}")
+    return settings.model or str(folder), hub.read_config(folder)
 
 
 def lines(config) -> list[tuple[str, str, str]]:
