@@ -68,7 +68,8 @@ class Compiler:
         except Exception as error:  # whatever a compiler may throw, the run goes on without it
             uncompile_blocks(self.model)
             self.mode = "off"
-            reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+            told = [line.strip() for line in str(error).splitlines() if line.strip()]
+            reason = " ".join(told[:2])[:200] or type(error).__name__  # torch's first line only says who raised it
             self.warn(f"The model could not be compiled here ({reason}); going on without, slower.")
 
     def close(self) -> None:
