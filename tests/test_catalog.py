@@ -128,17 +128,26 @@ def test_no_npm_client_is_one_sentence(tmp_path, monkeypatch):
 
 
 def test_pip_is_found_in_a_python_without_it(monkeypatch):
-    real = catalog.importlib.util.find_spec
-    monkeypatch.setattr(catalog.importlib.util, "find_spec", lambda name: None if name == "pip" else real(name))
+    real = catalog._found
+    monkeypatch.setattr(catalog, "_found", lambda name: None if name == "pip" else real(name))
     try:
         done = subprocess.run([*catalog._pip(), "--version"], capture_output=True, text=True, encoding="utf-8")
         assert done.returncode == 0 and done.stdout.startswith("pip ")
     except ServiceError as error:  # some systems ship ensurepip without its wheel
         assert "has no pip" in str(error)
-    monkeypatch.setattr(catalog.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(catalog, "_found", lambda name: None)
     monkeypatch.setattr(catalog.shutil, "which", lambda name: None)
     with pytest.raises(ServiceError, match="has no pip"):
         catalog._pip()
+
+
+def test_looking_for_pip_leaves_setuptools_usable_for_torchs_compiler():
+    # `make quickstart` on a fresh machine downloaded its text and then trained uncompiled: the search for pip had made
+    # setuptools let go of distutils, and torch's compiler imports setuptools.
+    code = "from upwell import catalog; catalog._pip(); import setuptools, distutils.core; print(distutils.__file__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr[-300:]
+    assert "setuptools" in done.stdout
 
 
 def test_the_reason_of_a_failure_is_picked_out_of_what_a_client_prints():

@@ -7,7 +7,7 @@ written as JSON lines {"text", "title", "label"} into the cache, whole or not at
 
 import gettext
 import hashlib
-import importlib.util
+import importlib.machinery
 import io
 import json
 import os
@@ -181,10 +181,10 @@ def download(package: str, folder: Path, otherwise: str = OWN_FOLDER) -> Path:
 
 def _pip(otherwise: str = OWN_FOLDER) -> list[str]:
     """A command that is pip: this Python's own, the one that comes inside of ensurepip, or uv's."""
-    if importlib.util.find_spec("pip"):
+    if _found("pip"):
         return [sys.executable, "-m", "pip"]
-    if importlib.util.find_spec("ensurepip"):
-        bundled = Path(importlib.util.find_spec("ensurepip").origin).parent / "_bundled"
+    if _found("ensurepip"):
+        bundled = Path(_found("ensurepip").origin).parent / "_bundled"
         debian = Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or bundled)
         for wheel in sorted([*bundled.glob("pip-*.whl"), *debian.glob("pip-*.whl")]):
             return [sys.executable, str(wheel / "pip")]  # runs from inside of the wheel, installs nothing
@@ -193,6 +193,15 @@ def _pip(otherwise: str = OWN_FOLDER) -> list[str]:
     raise ServiceError(
         f"This Python has no pip to download with: `{sys.executable} -m ensurepip` adds it, {otherwise}."
     )
+
+
+def _found(package: str):
+    """Where a package lies, or None.
+
+    Not importlib.util.find_spec: setuptools takes a search for pip as a sign that pip runs in this process, lets go of
+    distutils for good, and torch's compiler, which imports setuptools, then fails.
+    """
+    return importlib.machinery.PathFinder.find_spec(package)
 
 
 def _reason(complaint: str) -> str:

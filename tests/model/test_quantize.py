@@ -7,6 +7,7 @@ import torch
 
 from upwell.errors import CheckpointError
 from upwell.model import hub, preset, quantize
+from upwell.model.config import Head
 from upwell.model.quantize import Int4, Int8, Scheme
 from upwell.model.sizes import Sizes
 
@@ -184,6 +185,19 @@ def test_integers_pack_as_the_layout_says():
     words = quantize.packed32(values, 4)
     assert words.tolist() == [[int("DCBA98F0", 16) - 2**32, 7]]
     assert torch.equal(quantize.unpacked32(words, 4, 9), values)
+
+
+@torch.inference_mode()
+def test_a_rounded_head_of_labels_is_neither_capped_nor_scaled():
+    # A rounded model had its own copy of `logits`, which capped the scores of labels as if they were words.
+    large = model()
+    c = large.config.with_(logit_cap=0.5, logit_scale=0.1, tied=False)
+    labels = preset.create(c.with_(head=Head("tag", labels=("a", "b", "c"), bias=True)), 1).eval()
+    torch.nn.init.normal_(labels.head.weight, std=2.0, generator=torch.Generator().manual_seed(3))
+    ids = torch.randint(0, c.vocab, (2, 9), generator=torch.Generator().manual_seed(2))
+    want = labels(ids)
+    assert want.abs().max() > 1
+    assert (quantize.quantize(labels, Scheme(8))(ids) - want).abs().max() < 0.05 * want.abs().max()
 
 
 def test_groups_that_lie_on_sixteen_points_keep_them_exactly():

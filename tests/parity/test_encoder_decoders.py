@@ -5,6 +5,7 @@ import torch
 import transformers as hf
 
 from tests.parity.test_families import far
+from upwell.errors import CheckpointError, SettingsError
 from upwell.generation.engine import run
 from upwell.generation.session import Session
 from upwell.generation.stop import Stop
@@ -145,6 +146,17 @@ def test_a_planted_fault_is_seen(shape, tmp_path):
     source, real, ids = texts()
     want = theirs(source, attention_mask=real.long(), decoder_input_ids=ids).logits
     assert far(ours.model(ids, source=source, source_mask=real), want) > 1e-3
+
+
+def test_what_would_be_passed_over_in_silence_is_refused(tmp_path):
+    noised("bart", tmp_path)
+    model, (source, _, ids) = hub.load(tmp_path).model, texts()
+    with pytest.raises(SettingsError, match="found no source"):
+        model(ids)
+    with pytest.raises(SettingsError, match="a cache takes `lengths`"):
+        model(ids, source=source, cache=Cache(model.config, 3, 4), mask=torch.ones_like(ids, dtype=torch.bool))
+    with pytest.raises(CheckpointError, match="shape encoder-decoder"):
+        model.config.check_next_token()
 
 
 def test_what_a_folder_says_of_writing_is_kept(tmp_path):

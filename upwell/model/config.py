@@ -235,6 +235,12 @@ class Config:
             return frozenset()
         return frozenset((self.eos,) if isinstance(self.eos, int) else self.eos)
 
+    def check_next_token(self) -> None:
+        """CheckpointError for a model that does not predict the next token of one text."""
+        if self.shape != "decoder" or self.head.kind != "language":
+            raise CheckpointError(f"this {self.kind} model has the shape {self.shape} and the head {self.head.kind}; "
+                                  "expected a decoder with the head language, which predicts the next token")
+
     def with_(self, **changes) -> "Config":
         """A copy with some fields changed."""
         return replace(self, **changes)

@@ -349,15 +349,13 @@ def blocks_to_int4(d: Tensor, m: Tensor, nibbles: Tensor, bias: Tensor | None = 
 class Quantized(Transformer):
     """A Transformer with rounded matrices; it computes in the type of its norms and scales."""
 
-    def logits(self, x: Tensor) -> Tensor:
-        """(..., D) -> (..., outputs)."""
-        output = self.embed if self.head is None else self.head
-        if isinstance(output, (nn.Linear, nn.Embedding)):
-            return super().logits(x)
-        c, flat = self.config, x.reshape(-1, x.shape[-1]) * self.config.logit_scale
-        y = output.times(flat, output.values, output.scale).view(*x.shape[:-1], -1)
-        y = y if self.output_bias is None else y + self.output_bias
-        return y if c.logit_cap is None else c.logit_cap * torch.tanh(y / c.logit_cap)
+    def output(self, x: Tensor) -> Tensor:
+        """The output matrix alone: (..., D) -> (..., outputs)."""
+        matrix = self.embed if self.head is None else self.head
+        if isinstance(matrix, (nn.Linear, nn.Embedding)):
+            return super().output(x)
+        y = matrix.times(x.reshape(-1, x.shape[-1]), matrix.values, matrix.scale).view(*x.shape[:-1], -1)
+        return y if self.output_bias is None else y + self.output_bias
 
     @property
     def device(self) -> torch.device:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..errors import SettingsError
 from . import masks
 from .blocks import Block
 from .cache import CHUNK, Cache
@@ -185,6 +186,12 @@ class Transformer(nn.Module):
         """
         if self.decoder is None:
             return self.encode(ids, mask, types, documents)
+        if cache is not None and (mask is not None or documents is not None):
+            raise SettingsError("found a cache beside a mask or documents; a cache takes `lengths` for padded rows")
+        if (source is not None) > (self.encoder is not None):
+            raise SettingsError(f"found a source, but this {self.config.kind} model has no encoder to read it")
+        if self.encoder is not None and source is None and (cache is None or not cache.other):
+            raise SettingsError(f"found no source; the encoder of this {self.config.kind} model reads one first")
         if self.encoder is not None and (cache is None or not cache.other):
             other = self.remember(self.encode(source, source_mask), source_mask)
             if cache is not None:
@@ -241,8 +248,12 @@ class Transformer(nn.Module):
     def logits(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., outputs)."""
         c, words = self.config, self.config.head.kind == "language"
-        y = F.linear(x * c.logit_scale if words and c.logit_scale != 1.0 else x, self.output_weight, self.output_bias)
+        y = self.output(x * c.logit_scale if words and c.logit_scale != 1.0 else x)
         return c.logit_cap * torch.tanh(y / c.logit_cap) if words and c.logit_cap is not None else y
+
+    def output(self, x: Tensor) -> Tensor:
+        """The output matrix alone: (..., D) -> (..., outputs)."""
+        return F.linear(x, self.output_weight, self.output_bias)
 
     @property
     def output_weight(self) -> Tensor:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from ..errors import SettingsError
 from . import Loss, _entropy
 
 
@@ -16,9 +15,7 @@ def loss(model, batch, settings: Settings) -> Loss:
 
     batch.documents may be None where a row is one document.
     """
-    c = model.config
-    if c.shape != "decoder" or c.head.kind != "language":
-        raise SettingsError(f"this is a {c.shape} with the head {c.head.kind!r}; the next token takes a decoder")
+    model.config.check_next_token()
     hidden = model.hidden(batch.ids, documents=batch.documents)
     total = _entropy.summed(hidden, model.output_weight, batch.targets, model.config.logit_cap)
     return Loss(total, int((batch.targets != -100).sum()))

@@ -31,6 +31,7 @@ def measure(model, store: Store, settings: Settings, dtype: torch.dtype = torch.
 
     Errors are standard errors over windows, weighted by their tokens. dtype is the format of matrix products.
     """
+    model.config.check_next_token()
     model.eval()
     context = settings.context or min(model.config.context, 1024)
     sums, counts = [], []
