@@ -16,7 +16,7 @@ import torch
 
 from upwell import catalog, weights
 from upwell.evaluation.tasks import loss
-from upwell.model import hub, quantize
+from upwell.model import hub, quantize, rounded
 from upwell.model.cache import Cache
 from upwell.tokens.store import Store
 from upwell.verbs.evaluate import data_of
@@ -132,12 +132,12 @@ def kernels(N: int = 1536, K: int = 576) -> None:
 def products(x: torch.Tensor, weight: torch.Tensor) -> list:
     """x W^T in the five ways."""
     values, scale = quantize.round8(weight)
-    part, plain = (quantize.Int4(*quantize.round4(weight, 32)) for _ in range(2))
+    part, plain = (rounded.Int4(*quantize.round4(weight, 32)) for _ in range(2))
     plain.plain()
     grid = part.grid.to(x.dtype)
     return [
         lambda: x @ weight.T, lambda: torch._weight_int8pack_mm(x, values, scale),
-        lambda: quantize.plain8(x, values, scale),
+        lambda: rounded.plain8(x, values, scale),
         lambda: torch._weight_int4pack_mm_for_cpu(x, part.packed, 32, grid), lambda: plain.product(x),
     ]  # fmt: skip
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from upwell.errors import CheckpointError
-from upwell.model import hub, preset, quantize
+from upwell.model import compressed, hub, preset, quantize, rounded
 from upwell.model.config import Head
-from upwell.model.quantize import Int4, Int8, Scheme
+from upwell.model.quantize import Scheme
+from upwell.model.rounded import Int4, Int8
 from upwell.model.sizes import Sizes
 
 IDS = torch.arange(24).view(2, 12) % 61
@@ -71,7 +72,7 @@ def test_int4_errs_less_than_a_grid_from_least_to_largest():
     errors = [(Int4(*quantize.round4(weight, 32, kind)).weight - weight).square().mean() for kind in (False, True)]
     centred = (blocks / (step := blocks.abs().amax(-1, keepdim=True) / 7)).round() * step
     assert errors[0] < (naive - weight).square().mean() and errors[1] < 0.9 * (centred - blocks).square().mean()
-    assert quantize.plain4(*quantize.round4(torch.zeros(16, 32), 32)).abs().max() == 0
+    assert rounded.plain4(*quantize.round4(torch.zeros(16, 32), 32)).abs().max() == 0
 
 
 def test_zeros_stay_zeros():
@@ -84,7 +85,7 @@ def test_blocks_of_a_gguf_file_keep_every_number():
     generator = torch.Generator().manual_seed(4)
     d, m = drawn(32, 3, seed=5).half().abs(), drawn(32, 3, seed=6).half()
     nibbles = torch.randint(0, 16, (32, 96), generator=generator, dtype=torch.uint8)
-    part = quantize.blocks_to_int4(d, m, nibbles)
+    part = Int4(nibbles.view(len(d), -1), d.float(), m.float())
     wanted = (d.double()[..., None] * nibbles.view(32, 3, 32).double() + m.double()[..., None]).view(32, 96)
     assert (part.weight.double() - wanted).abs().max() < 1e-6 and torch.equal(part.q, nibbles)
     x = drawn(2, 96, seed=7)
@@ -182,9 +183,9 @@ def test_a_second_model_shares_the_weights():
 
 def test_integers_pack_as_the_layout_says():
     values = torch.tensor([[-8, 7, 0, 1, 2, 3, 4, 5, -1]], dtype=torch.int8)
-    words = quantize.packed32(values, 4)
+    words = compressed.packed32(values, 4)
     assert words.tolist() == [[int("DCBA98F0", 16) - 2**32, 7]]
-    assert torch.equal(quantize.unpacked32(words, 4, 9), values)
+    assert torch.equal(compressed.unpacked32(words, 4, 9), values)
 
 
 @torch.inference_mode()
@@ -209,5 +210,5 @@ def test_groups_that_lie_on_sixteen_points_keep_them_exactly():
     q, scale, zero = quantize.points_of(weight, 32)
     assert torch.equal(q, nibbles.flatten(1).to(torch.uint8))
     assert torch.equal(scale, step.float()) and torch.equal(zero, least.float())
-    assert torch.equal(quantize.Int4(q, scale, zero).weight, weight)
+    assert torch.equal(rounded.Int4(q, scale, zero).weight, weight)
     assert quantize.points_of(weight + 1e-4 * torch.randn(weight.shape, generator=generator), 32) is None

@@ -4,7 +4,7 @@ import pytest
 import torch
 import transformers as hf
 
-from upwell.model import hub, quantize
+from upwell.model import compressed, hub, quantize
 
 pytest.importorskip("compressed_tensors")
 
@@ -75,5 +75,5 @@ def test_the_package_packs_integers_as_we_do():
     generator = torch.Generator().manual_seed(0)
     for bits in (4, 8):
         values = torch.randint(-(1 << bits - 1), 1 << bits - 1, (7, 64), generator=generator, dtype=torch.int8)
-        assert torch.equal(quantize.packed32(values, bits), pack_to_int32(values, bits))
-        assert torch.equal(quantize.unpacked32(pack_to_int32(values, bits), bits, 64), values)
+        assert torch.equal(compressed.packed32(values, bits), pack_to_int32(values, bits))
+        assert torch.equal(compressed.unpacked32(pack_to_int32(values, bits), bits, 64), values)

@@ -17,6 +17,8 @@ vocabulary. The room knows nothing of loss, data or text; `hub` alone touches fi
     hub           folders: load and save
     sentences     what sentence-transformers folders declare beside their model
     lora          low-rank adapters, in PEFT's folders
-    quantize      int8 and int4 weights
+    quantize      int8 and int4 weights: rounding, and a model over them
+    rounded       the matrices themselves, over torch's packed kernels
+    compressed    their folders, as compressed-tensors lays them out
     budget        parameters, operations and memory of a shape, before it is run
 """

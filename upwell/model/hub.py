@@ -22,7 +22,7 @@ from ..atomic import new_file, write_file
 from ..errors import CheckpointError
 from ..text.chat import Template
 from ..tokens.tokenizer import Tokenizer
-from . import quantize, sentences
+from . import compressed, quantize, sentences
 from .config import Config
 from .names import BASES, COPIES, HARMLESS_TENSORS, Keys, Row, bare, expand
 from .transformer import Transformer
@@ -139,7 +139,7 @@ def build(config: Config, tensors: dict[str, Tensor], device="cpu", dtype: torch
 
     rounded: the quantization_config of a folder whose matrices are int8 or int4.
     """
-    tensors, grids = quantize.split(tensors, rounded) if rounded else (tensors, {})
+    tensors, grids = compressed.split(tensors, rounded) if rounded else (tensors, {})
     config = fitted(config, tensors)
     with torch.device("meta"):
         model = Transformer(config)
@@ -149,7 +149,7 @@ def build(config: Config, tensors: dict[str, Tensor], device="cpu", dtype: torch
         if name in wanted and tuple(tensor.shape) != wanted[name]:
             raise CheckpointError(f"{name}: the file has shape {tuple(tensor.shape)}, config.json says {wanted[name]}")
     if rounded:
-        return quantize.build(config, state, grids, table(config), quantize.bits_of(rounded), device, dtype)
+        return compressed.build(config, state, grids, table(config), compressed.bits_of(rounded), device, dtype)
     state = {name: t.to(device=device, dtype=dtype or t.dtype) for name, t in state.items()}
     model.load_state_dict(state, assign=True)
     return model.eval()
@@ -208,7 +208,7 @@ def shortened(names: list[str]) -> str:
 def to_theirs(model: Transformer) -> dict[str, Tensor]:
     """Our tensors under Hugging Face's names."""
     if isinstance(model, quantize.Quantized):
-        return quantize.to_theirs(model, table(model.config))
+        return compressed.to_theirs(model, table(model.config))
     config, ours = model.config, dict(model.state_dict())
     theirs = {row.theirs: row.write([ours.pop(name) for name in row.ours]).contiguous() for row in table(config)}
     assert not ours, f"no row for {sorted(ours)}"
@@ -221,7 +221,7 @@ def save(checkpoint: Checkpoint, folder, settings: str = "") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     c = checkpoint.config
     hf = plugs.find("model/families", c.family).to_hf(c) | {"dtype": str(checkpoint.model.dtype).removeprefix("torch.")}
-    hf |= quantize.settings(checkpoint.model, table(c))
+    hf |= compressed.settings(checkpoint.model, table(c))
     with new_file(folder / "model.safetensors") as temporary:
         save_file(to_theirs(checkpoint.model), temporary, metadata={"format": "pt"})
     write_file(folder / "config.json", (json.dumps(hf, indent=2) + "\n").encode())

@@ -32,7 +32,7 @@ from . import hub
 from .config import Config
 from .lora_settings import Lora
 from .names import BASES, Row, bare
-from .quantize import Int4, Int8
+from .rounded import Int4, Int8
 from .transformer import Transformer
 
 MATRICES = (nn.Linear, Int8, Int4)
