@@ -1,0 +1,1 @@
+"""One file a format: SUFFIXES · read(file, name, settings) -> Iterator[Document | Fault]. Faults are values, not raised."""
