@@ -101,8 +101,8 @@ def measure(shape: str, dtype, device: str, rounds: int) -> list[dict]:
     found = []
     for backward in (False, True):
         seconds, memory = {side: [] for side in calls}, {}
-        for _ in range(rounds + 1):  # the first warms up
-            for side, call in calls.items():
+        for number in range(rounds + 1):  # the first warms up; who begins changes, so that no side always comes second
+            for side, call in list(calls.items())[:: -1 if number % 2 else 1]:
                 if device == "cuda":
                     torch.cuda.reset_peak_memory_stats()
                 seconds[side].append(timed(call, backward, device))
