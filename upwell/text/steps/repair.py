@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from upwell.text import Document, rewritten
-from upwell.text.clean import clean
+from upwell.text.clean import beyond_ascii, clean
 
 REPAIRED, CLEANED, FOLDED = "mojibake repaired", "cleaned", "compatibility forms folded"
 FORMS = ("NFC", "NFKC")
@@ -52,24 +52,33 @@ def step(settings: Settings) -> Callable[[Document], Document]:
     readings = [_utf8_as_gbk(), _utf8_as_shift_jis(), _gbk_as_latin(), _code_pages()] if settings.mojibake else []
 
     def repair(text: str) -> tuple[str, dict[str, int]]:
-        read, places = text, 0
-        for reading in readings if not text.isascii() else ():
-            read, found = reading(read)
-            places += found
+        if not text:
+            return text, {}
+        read, places, rest = text, 0, beyond_ascii(text) if readings else ""
+        for suspects, reading in readings if rest else ():
+            if suspects(rest):
+                read, found = reading(read)
+                places += found
         cleaned = clean(read)
         folded = clean(unicodedata.normalize("NFKC", cleaned)) if settings.form == "NFKC" else cleaned
-        counts = {REPAIRED: places, CLEANED: int(cleaned != read), FOLDED: int(folded != cleaned)}
+        counts = {REPAIRED: places, CLEANED: int(cleaned != read.strip("\n")), FOLDED: int(folded != cleaned)}
         return folded, {reason: count for reason, count in counts.items() if count}
 
     def clean_only(text: str) -> tuple[str, dict[str, int]]:
         cleaned = clean(text)
-        return cleaned, {CLEANED: 1} if cleaned != text else {}
+        return cleaned, {CLEANED: 1} if cleaned != text.strip("\n") else {}
 
-    return lambda document: rewritten(document, clean_only if document.kind == "code" else repair)
+    def repaired(document: Document) -> Document:
+        rewrite = clean_only if document.kind == "code" else repair
+        healthy = document.fields is None and all(rewrite(text)[0] == text for text in (document.text, document.title))
+        return document if healthy else rewritten(document, rewrite)
+
+    return repaired
 
 
-Reading = Callable[[str], tuple[str, int]]
-"""A text -> the text read again where that makes sense, and in how many places."""
+Reading = tuple[Callable[[str], object], Callable[[str], tuple[str, int]]]
+"""A cheap look at the characters beyond ASCII, true for all mojibake of a kind and for little else; and
+a text -> the text read again where that makes sense, and in how many places."""
 
 
 # ---- UTF-8 that was read as one of many pages of 256 characters ----
@@ -88,7 +97,7 @@ def _code_pages() -> Reading:
         again = [ftfy.fix_encoding(line) if signs.search(line) else line for line in lines]
         return "\n".join(again), sum(new != old for new, old in zip(again, lines, strict=True))
 
-    return read
+    return signs.search, read
 
 
 def _code_page_signs() -> re.Pattern[str]:
@@ -121,12 +130,12 @@ def _utf8_as_gbk() -> Reading:
     # of punctuation one suffices (no text has 锛 by itself), of letters two, one and a half characters apart
     sure = "鈥銆锛"
     signs = re.compile(f"[{sure}{pairs}](?:(?<=[{sure}])|[^\x00-\x7f]{{2}}[{pairs}])")
-    return lambda text: _pairs_read_again(text, signs, "gb18030")
+    return signs.search, lambda text: _pairs_read_again(text, signs, "gb18030")
 
 
 def _utf8_as_shift_jis() -> Reading:
     signs = re.compile("[縺繧繝]")  # the first two bytes of all kana
-    return lambda text: _pairs_read_again(text, signs, "cp932")
+    return signs.search, lambda text: _pairs_read_again(text, signs, "cp932")
 
 
 RUNS = re.compile("[^\x00-\x7f]+")
@@ -135,19 +144,15 @@ RUNS = re.compile("[^\x00-\x7f]+")
 def _pairs_read_again(text: str, signs: re.Pattern[str], page: str) -> tuple[str, int]:
     if not signs.search(text):
         return text, 0
-    places, found = 0, []
+    found = []
 
     def again(match: re.Match[str]) -> str:
-        nonlocal places
         read = _run_read_again(match[0], page)
-        if read is None:
-            return match[0]
-        places += 1
-        found.append(read)
-        return read
+        found.extend([] if read is None else [read])
+        return match[0] if read is None else read
 
     result = RUNS.sub(again, text)
-    return (result, places) if _reads_well("".join(found)) else (text, 0)
+    return (result, len(found)) if _reads_well("".join(found)) else (text, 0)
 
 
 def _run_read_again(run: str, page: str) -> str | None:
@@ -183,24 +188,19 @@ def _reads_well(text: str) -> bool:
 
 def _gbk_as_latin() -> Reading:
     runs = re.compile("[\xa1-\xfe]{4,}")
-    signs = re.compile("[\xa1-\xfe]{6}")
+    signs = [sign.encode("gb2312").decode("latin-1") for sign in "，。的了是"]  # one of them is in any Chinese text
 
     def read(text: str) -> tuple[str, int]:
-        if not signs.search(text):
-            return text, 0
-        places, found = 0, []
+        found = []
 
         def again(match: re.Match[str]) -> str:
-            nonlocal places
             try:
-                read = match[0].encode("latin-1").decode("gb2312")
+                found.append(match[0].encode("latin-1").decode("gb2312"))
             except UnicodeDecodeError:
                 return match[0]
-            places += 1
-            found.append(read)
-            return read
+            return found[-1]
 
         result = runs.sub(again, text)
-        return (result, places) if _reads_well("".join(found)) else (text, 0)
+        return (result, len(found)) if _reads_well("".join(found)) else (text, 0)
 
-    return read
+    return lambda rest: any(sign in rest for sign in signs), read
