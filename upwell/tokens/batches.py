@@ -2,7 +2,10 @@
 
 `Packed` is for learning: endless, shuffled, and sample i is a pure function of (seed, i), so the position of
 a run in its data is one integer. `whole` is for measuring: each token once, in order. Neither knows the
-model.
+model. Every sampler of this room (here, packing, buckets, mixture) has the same two ways in:
+
+    .batch(first, size)     samples first .. first + size - 1, what a training loop asks for
+    .samples(numbers)       the samples of these numbers, in any order; what mixtures and shares ask for
 
 Each row is a window of T + 1 tokens of the flat store, whatever documents it cuts through; `documents`
 numbers the documents inside the row, so that attention and positions can stop at their borders.
@@ -57,13 +60,20 @@ class Packed:
 
     def batch(self, first: int, size: int) -> Batch:
         """Samples first .. first + size - 1 as a Batch with B = size, T = context."""
-        return _gather(self.store, self.starts(first, size), self.context)
+        return self.samples(np.arange(first, first + size, dtype=np.int64))
+
+    def samples(self, numbers: np.ndarray) -> Batch:
+        """The samples of these numbers (B,) as a Batch."""
+        return _gather(self.store, self._starts(numbers), self.context)
 
     def starts(self, first: int, size: int) -> np.ndarray:
         """Where in the store these samples begin: (size,) int64."""
-        epoch, inside = np.divmod(np.arange(first, first + size, dtype=np.int64), self.samples_per_epoch)
-        key = _mix(_mix(epoch.astype(np.uint64)) ^ np.uint64(self.seed % (1 << 64)))
-        phase = _mix(key) % np.uint64(self._phases)
+        return self._starts(np.arange(first, first + size, dtype=np.int64))
+
+    def _starts(self, numbers: np.ndarray) -> np.ndarray:
+        epoch, inside = np.divmod(numbers, self.samples_per_epoch)
+        key = keys(epoch, self.seed)
+        phase = mix(key) % np.uint64(self._phases)
         return permuted(inside, self.samples_per_epoch, key) * self.context + phase.astype(np.int64)
 
 
@@ -77,6 +87,11 @@ def whole(store: Store, context: int, size: int = 16) -> Iterator[Batch]:
         raise DataError(f"{store.folder} holds {len(store)} token, nothing that could be measured: add text.")
     for first in range(0, len(windows), size):
         yield _gather(store, windows[first : first + size], context)
+
+
+def keys(epoch: np.ndarray, seed: int) -> np.ndarray:
+    """The key (uint64) of each epoch's order."""
+    return mix(mix(epoch.astype(np.uint64)) ^ np.uint64(seed % (1 << 64)))
 
 
 def permuted(numbers: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
@@ -99,12 +114,12 @@ def _feistel(numbers: np.ndarray, sides: tuple[np.uint64, np.uint64], key: np.nd
     width, height = sides
     column, row = numbers % width, numbers // width
     for turn in range(ROUNDS):
-        column = (column + _mix(key + row + TURNS[2 * turn]) % width) % width
-        row = (row + _mix(key + column + TURNS[2 * turn + 1]) % height) % height
+        column = (column + mix(key + row + TURNS[2 * turn]) % width) % width
+        row = (row + mix(key + column + TURNS[2 * turn + 1]) % height) % height
     return row * width + column
 
 
-def _mix(x: np.ndarray) -> np.ndarray:
+def mix(x: np.ndarray) -> np.ndarray:
     """Spread 64 bits over 64 bits: SplitMix64's finaliser (Steele, Lea, Flood 2014); arrays wrap around."""
     x = x + TURNS[1]
     x = (x ^ x >> 30) * np.uint64(0xBF58476D1CE4E5B9)

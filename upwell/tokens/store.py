@@ -4,6 +4,8 @@
     starts.npy             int64, documents + 1: where each document begins; the last entry is the end of all
     index.json             counts and kinds; what the files must agree with
 
+A store may also lie at an fsspec address (s3://bucket/store): then its shards are read by byte ranges, see remote.
+
 A document is stored as [end] + its ids: the end-of-text token begins each document, and so it also closes the
 one before. The files know ids only: no text, no model.
 """
@@ -17,6 +19,7 @@ import numpy as np
 
 from upwell.atomic import new_folder
 from upwell.errors import DataError
+from upwell.tokens import remote
 
 VERSION = 1
 SHARD_TOKENS = 1 << 27
@@ -51,16 +54,20 @@ class Store:
     """A store opened for reading: len(store) tokens, .documents, .starts (documents + 1,), .read(a, b).
 
     Also .vocab_size, .end, .text_bytes (UTF-8 bytes of the text) and .tokenizer (its hash), as written.
-    Raises DataError naming the file that is missing, cut short or at odds with the index.
+    folder: a path, whose files are mapped into memory, or an fsspec address.
+    Raises DataError naming the file that is missing, cut short or at odds with the index, ServiceError for an address
+    that does not answer.
     """
 
     def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
-        index = _read_index(self.folder)
+        far = remote.is_address(folder)
+        self.folder = str(folder) if far else Path(folder)
+        self._files = remote.Folder(str(folder)) if far else _Local(self.folder)
+        index = _read_index(self._files)
         self.vocab_size, self.end = index["vocab_size"], index["end"]
         self.text_bytes, self.tokenizer = index["text_bytes"], index["tokenizer"]
         self.dtype = np.dtype(index["dtype"])
-        self.starts = _read_starts(self.folder, index)
+        self.starts = _read_starts(self._files, index)
         self.documents = len(self.starts) - 1
         self._shards = [self._open(name, tokens) for name, tokens in index["shards"].items()]
         self._offsets = np.concatenate([[0], np.cumsum([len(shard) for shard in self._shards])])
@@ -84,13 +91,34 @@ class Store:
         return self.read(int(self.starts[number]) + 1, int(self.starts[number + 1]))
 
     def _open(self, name: str, tokens: int) -> np.ndarray:
-        path = self.folder / name
         expected = tokens * self.dtype.itemsize
-        found = path.stat().st_size if path.is_file() else None
+        found = self._files.size(name)
         if found != expected:
             state = "is missing" if found is None else f"has {found:,} bytes"
-            raise _damaged(path, f"{state}, index.json says {expected:,}")
-        return np.memmap(path, dtype=self.dtype, mode="r").view(np.ndarray)
+            raise _damaged(f"{self.folder}/{name}", f"{state}, index.json says {expected:,}")
+        return self._files.array(name, self.dtype, tokens)
+
+
+class _Local:
+    """A folder of this machine, its files mapped into memory; remote.Folder is the same at an address."""
+
+    def __init__(self, folder: Path):
+        self.address = folder
+
+    def size(self, name: str) -> int | None:
+        path = self.address / name
+        return path.stat().st_size if path.is_file() else None
+
+    def read(self, name: str) -> bytes | None:
+        path = self.address / name
+        return path.read_bytes() if path.is_file() else None
+
+    def array(self, name: str, dtype: np.dtype, length: int) -> np.ndarray:
+        return np.memmap(self.address / name, dtype=dtype, mode="r", shape=(length,)).view(np.ndarray)
+
+    def numbers(self, name: str) -> np.ndarray:
+        """A .npy file; mapped too, since the borders of a large corpus take gigabytes."""
+        return np.load(self.address / name, mmap_mode="r", allow_pickle=False)
 
 
 class _Writer:
@@ -152,12 +180,12 @@ class _Writer:
             self.shards[name] = held + len(part)
 
 
-def _read_index(folder: Path) -> dict:
-    path = folder / "index.json"
-    if not path.is_file():
-        raise DataError(f"{folder} is no token store: it has no index.json; make one with `upwell prepare`.")
+def _read_index(files: "_Local | remote.Folder") -> dict:
+    path, content = f"{files.address}/index.json", files.read("index.json")
+    if content is None:
+        raise DataError(f"{files.address} is no token store: it has no index.json; make one with `upwell prepare`.")
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = json.loads(content.decode("utf-8"))
         counts = [index[key] for key in ("tokens", "documents", "vocab_size", "end", "text_bytes")]
         whole = all(type(count) is int for count in counts) and index["dtype"] in ("<u2", "<u4")
         whole = whole and sum(index["shards"].values()) == index["tokens"] and "tokenizer" in index
@@ -168,21 +196,27 @@ def _read_index(folder: Path) -> dict:
     return index
 
 
-def _read_starts(folder: Path, index: dict) -> np.ndarray:
-    path = folder / "starts.npy"
-    if not path.is_file():
+def _read_starts(files: "_Local | remote.Folder", index: dict) -> np.ndarray:
+    path = f"{files.address}/starts.npy"
+    if files.size("starts.npy") is None:
         raise _damaged(path, "is missing")
     try:
-        starts = np.load(path, allow_pickle=False)
+        starts = files.numbers("starts.npy").view(np.ndarray)
     except (ValueError, EOFError, OSError) as error:
         raise _damaged(path, f"cannot be read ({error})") from error
     agrees = starts.shape == (index["documents"] + 1,) and starts[0] == 0 and starts[-1] == index["tokens"]
-    if not agrees or np.any(np.diff(starts) < 1):
+    if not agrees or not _rising(starts):
         raise _damaged(path, "does not agree with index.json")
     return starts
 
 
-def _damaged(path: Path, what: str) -> DataError:
+def _rising(numbers: np.ndarray, at_once: int = 1 << 22) -> bool:
+    """Whether each number is above the one before it; in parts, so that no copy of them all is made."""
+    parts = range(0, len(numbers) - 1, at_once)
+    return all(np.all(np.diff(numbers[first : first + at_once + 1]) > 0) for first in parts)
+
+
+def _damaged(path: str, what: str) -> DataError:
     return DataError(
         f"{path} {what}: the store is damaged or was copied in part; run `upwell prepare` again."
     )
