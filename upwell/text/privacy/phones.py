@@ -1,0 +1,131 @@
+"""Telephone numbers: international, national in the usual forms, Chinese mobiles and landlines.
+
+A number is taken by itself where its form is that of a telephone number and of little else: a plus and a calling code
+that exists, 3-3-4 digits with signs between them, an area code in brackets, 0 and an area with a space after it, a
+Chinese mobile in Chinese text. Any other row of 7 to 15 digits needs a word like "call" shortly before it. Dates,
+ISBNs and numbers of orders are left alone.
+"""
+
+import re
+from collections.abc import Iterator
+
+from .identities import near
+
+CALLING_CODES = frozenset(
+    "1 7 20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66 81 82 "
+    "84 86 90 91 92 93 94 95 98 211 212 213 216 218 220 221 222 223 224 225 226 227 228 229 230 231 232 233 234 235 "
+    "236 237 238 239 240 241 242 243 244 245 246 248 249 250 251 252 253 254 255 256 257 258 260 261 262 263 264 "
+    "265 266 267 268 269 290 291 297 298 299 350 351 352 353 354 355 356 357 358 359 370 371 372 373 374 375 376 "
+    "377 378 380 381 382 383 385 386 387 389 420 421 423 500 501 502 503 504 505 506 507 508 509 590 591 592 593 "
+    "594 595 596 597 598 599 670 672 673 674 675 676 677 678 679 680 681 682 683 685 686 687 688 689 690 691 692 "
+    "850 852 853 855 856 880 886 960 961 962 963 964 965 966 967 968 970 971 972 973 974 975 976 977 992 993 994 "
+    "995 996 998".split()
+)
+WORDS = near(
+    r"(?:tele)?phones?|tel|cell(?:ular|phone)?|mobiles?|fax|call(?:s|ed|ing|ers?)?|dial(?:led|ed)?|whatsapp|telegram|"
+    r"wechat|text(?:ed)?(?: me)?|sms|contact(?:ed)?|reach(?:ed)?|hotline|answer(?:ing|ed)?|ring|rang|messages?|desk|"
+    r"office|registered|telefon[eo]?|t\S?l\S?phone|tel\S?fono|handy|mobil|portable|m\S?vil|celular|cellulare|"
+    r"rufnummer|anruf"
+)  # fmt: skip
+CHINESE_WORDS = re.compile("电话|電話|手机|手機|联系|聯繫|拨打|致电|来电|微信|热线|传真|号码|短信|座机")
+OTHER_NUMBER = re.compile(
+    r"(?:isbn|issn|doi|orders?|invoice|patent|serial|sku|tracking|parts?|models?|version|arxiv|pmid|account|case|ticket|"
+    r"timestamp|coordinates|订单号?|编号|单号|账号|流水号|型号|序列号|学号|工号|批号|书号)"
+    r"(?:[ .:#]|number|no|id|nr|为|是|：){0,12}\Z",
+    re.IGNORECASE,
+)
+DATE = re.compile(
+    r"(?:[12][0-9]{3}([-./ ])[01]?[0-9]\1[0-3]?[0-9]|[0-3]?[0-9]([-./ ])[0-3]?[0-9]\2[12][0-9]{3}|"
+    r"[12][0-9]{3}[ \-/\u2013]{1,3}[12][0-9]{3})(?![0-9])"
+)
+PAST = r"(?![0-9A-Za-wyz_]|[-./][0-9])"
+LEFT = r"(?<![A-Za-z0-9_.,+$€£¥#])(?<![A-Za-z0-9]-)(?<![0-9][/(])"
+EXTENSION = re.compile(r" ?(?:x|ext\.?|extension|转|-)(?<!-) ?[0-9]{1,6}(?![0-9])", re.IGNORECASE)
+CHINESE = re.compile("[\u4e00-\u9fff]")
+BOUNDARY = re.compile(LEFT)
+GLUED = re.compile(r"[0-9A-Za-wyz_]|[-./][0-9]")
+THOUSANDS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]{1,2}(?:[ \xa0\u202f][0-9]{3})+")
+
+CHINA_MOBILE = re.compile(
+    LEFT + r"(?:(?:(?:\+|00)?86[- ]?)|\((?:\+|00)?86\) ?)?1(?:3[0-9]|4[1-9]|5[0-35-9]|6[25-7]|7[0-8]|8[0-9]|9[0-35-9])"
+    r"([- ]?)[0-9]{4}\1[0-9]{4}" + PAST
+)
+CHINA_LANDLINE = re.compile(
+    LEFT + r"(?:(?:\+|00)?86[- ]?\(?|\(?0)(?:10|2[0-57-9]|[3-9][0-9]{2})(?:\)[- ]?|[- ]?)[2-8][0-9]{2,3}([ -]?)[0-9]{4}"
+    + PAST
+)
+NORTH_AMERICA = re.compile(
+    LEFT + r"(?:(?:\+|00)?1[-. ])?(?:\([0-9]{3}\)[-. ]?[0-9]{3}|[0-9]{3}[-.\u2011][0-9]{3}|[2-9][0-9]{2} [2-9][0-9]{2})"
+    r"[-. \u2011][0-9]{4}|" + LEFT + "[0-9]{3}-[0-9]{7}"
+)
+# What North America keeps free for films and China has given to nobody: our own fakes.
+FICTION = re.compile(r"555[-. ]?01[0-9]{2}\Z|(?<![0-9])154[- ]?[0-9]{4}[- ]?[0-9]{4}\Z")
+
+
+def phones(text: str, start: int, stop: int, code: bool) -> Iterator[tuple[int, int, bool]]:
+    """Numbers in text[start:stop], a row of digits and gaps: (start, stop, whether a word near it says so)."""
+    taken = 0
+    for begin, end, alone in candidates(text, start, stop, code):
+        before = text[max(0, begin - 48) : begin]
+        called = said(before, text[end : end + 12])
+        if begin < taken or FICTION.search(text, begin, end) or DATE.match(text, begin):
+            continue
+        if not called and (not alone or OTHER_NUMBER.search(before)):
+            continue
+        extension = EXTENSION.match(text, end)
+        taken = extension.end() if extension else end
+        yield begin, taken, called
+
+
+def said(before: str, after: str) -> bool:
+    """Whether a word for telephones stands before, nearer than any other kind of number, or just behind."""
+    if OTHER_NUMBER.search(before):
+        return False
+    behind = WORDS.search(after)
+    return bool(WORDS.search(before) or CHINESE_WORDS.search(before) or behind and "@" not in after)
+
+
+def candidates(text: str, start: int, stop: int, code: bool) -> Iterator[tuple[int, int, bool]]:
+    """What may be a number in a row, the surest forms first: (start, stop, whether its form alone will do)."""
+    begin = lead(text, start)
+    end = min(len(text), stop + 8)
+    chinese = not text.isascii() and CHINESE.search(text, max(0, begin - 40), stop + 40) is not None
+    for match in CHINA_MOBILE.finditer(text, begin, end):
+        formed = bool(match[1]) or match[0][:1] in "+(" or match[0][:2] in ("86", "00")
+        yield *match.span(), formed or chinese
+    for match in CHINA_LANDLINE.finditer(text, begin, end):
+        yield *match.span(), (chinese or match[0][:1] == "+") and re.search("[-) ]", match[0]) is not None
+    for match in NORTH_AMERICA.finditer(text, begin, end):
+        if not GLUED.match(text, match.end()):
+            yield *match.span(), True
+    if BOUNDARY.match(text, begin) and not GLUED.match(text, stop) and plausible(text[begin:stop]):
+        yield begin, stop, not code and stands_alone(text[begin:stop])
+
+
+def lead(text: str, start: int) -> int:
+    """Where a number begins whose first digit stands at start: a bracket and a plus before it belong to it."""
+    begin = start
+    while begin > start - 3 and begin > 0 and text[begin - 1] in "+(":
+        begin -= 1
+    return begin
+
+
+def plausible(value: str) -> bool:
+    """7 to 15 digits (17 with 00 before them), nine where nothing divides them, and no amount like 1.000.000."""
+    count = sum(sign.isdigit() for sign in value)
+    return (9 if value.isdigit() else 7) <= count <= 15 + 2 * value.startswith("00") and not THOUSANDS.fullmatch(value)
+
+
+def stands_alone(value: str) -> bool:
+    """Whether a whole row looks like a telephone number of some country and like little else."""
+    digits = "".join(sign for sign in value if sign.isdigit())
+    if value.startswith(("+", "(+")):
+        return 8 <= len(digits) <= 15 and any(digits[:size] in CALLING_CODES for size in (1, 2, 3))
+    groups = re.findall("[0-9]+", value)
+    if digits[0] != "0" or len(groups) == 1 or groups[0] == "0":
+        return False
+    if groups[0] == "00" or digits.startswith("00"):
+        return 10 <= len(digits) <= 17 and any(digits[2 : 2 + size] in CALLING_CODES for size in (1, 2, 3))
+    pairs = len(groups) == 5 and all(len(group) == 2 for group in groups)  # as in France: 01 23 45 67 89
+    area = 3 <= len(groups[0]) <= 5 and len(groups) <= 4 and len(groups[-1]) >= 2
+    return 10 <= len(digits) <= 11 and (pairs or area or value[0] == "(")
