@@ -98,6 +98,15 @@ def test_brackets_tell_what_is_learnt_where_there_are_no_colours(tokenizer, monk
             assert said(console) == expected
 
 
+@pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_the_terminal_can_refuse_colours(variable, tokenizer, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in variable.items():
+        monkeypatch.setenv(name, value)
+    console = Console(file=io.StringIO(), force_terminal=True)
+    assert tokens(" sea", tokenizer, console) == "[·sea]\n"
+
+
 def test_an_encoding_without_the_signs_gets_plain_ones(tokenizer):
     assert tokens(" sea\n", tokenizer, piped("ascii")) == "[_sea][\\n]\n"
 

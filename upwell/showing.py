@@ -215,7 +215,8 @@ def _drawn(found: Iterable[Piece], console: "Console") -> "Text":
     from rich.text import Text
 
     signs = SIGNS if _sign("·⇥↵₂", "", console) else ASCII_SIGNS
-    drawn, coloured = Text(), console.is_terminal and not console.no_color
+    coloured = console.is_terminal and console.color_system is not None and not console.no_color
+    drawn = Text()
     for number, piece in enumerate(found):
         text = piece.text if piece.special else _visible(piece, signs)
         if coloured:

@@ -1,6 +1,7 @@
 """Supervised data recognised by looking: every usual layout, the one form of its task, faults in words."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -304,3 +305,31 @@ def test_whatever_a_record_holds_it_becomes_a_document_or_a_fault(record):
     if isinstance(found, Document) and found.fields:
         turns = [turn["content"] for turn in found.fields.get("messages", [])]
         assert all(text in found.text for text in turns or [found.fields.get("text", found.text)])
+
+
+PAGES = ["data-formats.md", "data-formats.zh-CN.md"]
+
+
+def shown(page):
+    """(record, what stands below it) of each example of a page."""
+    lines = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8").splitlines()
+    twos = zip(lines, lines[1:], strict=False)
+    return [(json.loads(one), two.strip()) for one, two in twos if one.startswith("    {")]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_example_of_the_page_becomes_what_stands_below_it(page):
+    found = shown(page)
+    assert len(found) == 15
+    for record, below in found:
+        if below.startswith("train.jsonl:"):
+            assert str(document(record, ":".join(below.split(":")[:2]))) == below
+        else:
+            expected = None if below == "-> plain" else json.loads(below.removeprefix("-> "))
+            assert fields(record) == expected
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_page_names_every_layout(page):
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    assert all(f"`{layout.name}`" in text for layout in LAYOUTS)
