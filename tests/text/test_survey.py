@@ -1,5 +1,7 @@
 """What only a whole file shows is told; nothing is dropped for it."""
 
+import json
+
 from upwell.text import Document
 from upwell.text.examples import document
 from upwell.text.survey import Survey
@@ -61,6 +63,18 @@ def test_an_answer_that_is_no_span_of_its_context_and_none_at_all_are_told():
 
 def test_a_pair_that_was_left_untranslated_is_told():
     assert "say the same" in notes({"en": "Paris ", "fr": "Paris"})[0]
+
+
+def test_parts_that_were_surveyed_apart_join_to_what_one_survey_sees():
+    records = [chat("user", "user", "assistant"), {"text": "a"}, chat("assistant"), chat("user", "user", "assistant")]
+    whole, parts = Survey(), [Survey(), Survey()]
+    for line, record in enumerate(records, start=1):
+        for survey in (whole, parts[line > 2]):
+            survey.see(document(record, f"a.jsonl:{line}"))
+    joined = Survey()
+    for part in parts:
+        joined.join(json.loads(json.dumps(part.summary())))
+    assert joined.notes() == whole.notes() and joined.counts() == whole.counts() and len(whole.notes()) == 3
 
 
 def test_documents_that_are_whole_files_take_no_memory():

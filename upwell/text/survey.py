@@ -4,6 +4,9 @@
     for document in documents: survey.see(document)
     survey.notes()          # sentences; nothing is refused or left out for them
 
+Several processes survey a part each: summary() is plain JSON, and join(summary) of the parts in their order gives what
+one survey of all would have seen.
+
 Each example was in order by itself (see examples); these are things that a person should know before training.
 """
 
@@ -55,7 +58,7 @@ class Survey:
 
     def __init__(self):
         self._tasks: dict[str, dict[str, list]] = {}
-        self._remarks: dict[tuple[str, str, str], list] = {}
+        self._remarks: dict[str, dict[str, list]] = {}
 
     def see(self, found: Document, layout: str = "") -> None:
         """One document; its layout where the caller knows it, else its task is taken."""
@@ -63,10 +66,21 @@ class Survey:
         if not (file and line.isdigit()):
             return
         task = layout or (found.fields["task"] if found.fields else "plain")
-        self._tasks.setdefault(file, {}).setdefault(task, [0, found.source])[0] += 1
-        for odd, what, comment in REMARKS if found.fields else ():
+        _count(self._tasks, file, task, 1, found.source)
+        for odd, what, _ in REMARKS if found.fields else ():
             if odd(found.fields):
-                self._remarks.setdefault((file, what, comment), [0, found.source])[0] += 1
+                _count(self._remarks, file, what, 1, found.source)
+
+    def summary(self) -> dict[str, dict]:
+        """What was seen, as JSON knows it."""
+        return {"tasks": self._tasks, "remarks": self._remarks}
+
+    def join(self, summary: Mapping[str, Mapping]) -> None:
+        """Take in what another survey saw of what follows."""
+        for mine, theirs in ((self._tasks, summary["tasks"]), (self._remarks, summary["remarks"])):
+            for file, counts in theirs.items():
+                for name, (count, first) in counts.items():
+                    _count(mine, file, name, count, first)
 
     def counts(self) -> dict[str, int]:
         """How many documents of each task or layout there are in all."""
@@ -78,9 +92,14 @@ class Survey:
     def notes(self) -> list[str]:
         """A sentence for each oddity of each file: how often, and where first."""
         mixed = [f"{file} mixes layouts: {_mixture(tasks)}" for file, tasks in self._tasks.items() if len(tasks) > 1]
-        odd = [f"{file}: {what}: {count:,}, first {first}; {comment}"
-               for (file, what, comment), (count, first) in self._remarks.items()]  # fmt: skip
+        comments = {what: comment for _, what, comment in REMARKS}
+        odd = [f"{file}: {what}: {count:,}, first {first}; {comments[what]}"
+               for file, counts in self._remarks.items() for what, (count, first) in counts.items()]  # fmt: skip
         return mixed + odd
+
+
+def _count(found: dict[str, dict[str, list]], file: str, name: str, count: int, first: str) -> None:
+    found.setdefault(file, {}).setdefault(name, [0, first])[0] += count
 
 
 def _mixture(tasks: Mapping[str, list]) -> str:
