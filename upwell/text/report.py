@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 
-from upwell.text.report_words import LANGUAGES, NAMES, NOUNS, REASONS, STEPS, WORDS
+from upwell.text.report_words import LANGUAGES, NAMES, NOUNS, REASONS, SECRETS, STEPS, WORDS
 
 Words = tuple[str, str]
 Rows = list[tuple[Words, int]]
@@ -32,7 +32,7 @@ WIDE, RIVER = 300, 200
 """Units of the river's pictures: their width, and that of the river where it is widest."""
 CHIPS, BARS, FILES, FAULTS, QUOTED = 6, 12, 12, 12, 600
 """How many of each stand in the open; the rest is folded away."""
-FILES_AT_MOST, MARKS = 500, 8
+FILES_AT_MOST, MARKS = 500, 5
 
 PERSONAL, REPEATED = {"privacy", "secrets"}, {"exact", "near", "paragraphs"}
 """Names of the steps that mask, and of those that compare."""
@@ -161,11 +161,14 @@ def _river(manifest: Mapping, anchors: Mapping[str, str]) -> str:
             break
         rows.append(_step(step, _water(left, came, came - gone, whole), anchors))
         left = came - gone
+    written = _divided(manifest) or end
+    aside = end * held / written if written else 0
     if held:
-        water, told = _water(left, end, end - held, whole, "kept"), _told(held, manifest["heldout"])
+        water, told = _water(left, end, end - aside, whole, "kept"), _told(held, manifest["heldout"])
         rows.append(_row("held", water, WORDS["branch"], told=told))
-    told = _told(end - held, manifest.get("train", {}))
-    rows.append(_row("end", _mouth(end - held, whole), WORDS["sea"], told=told))
+    told = _told(written - held, manifest.get("train", {}))
+    told += f'<p class="note">{_both(WORDS["written"])}</p>' if written != end else ""
+    rows.append(_row("end", _mouth(end - aside, whole), WORDS["sea"], told=told))
     return _section("river", f'<ol class="river">{"".join(rows)}</ol>')
 
 
@@ -384,8 +387,9 @@ def _settings(manifest: Mapping) -> str:
 
 
 def _footer(manifest: Mapping) -> str:
+    version = f" {_safe(str(manifest['upwell']))}" if manifest.get("upwell") else ""
     made = _word("foot time", time=_safe(str(manifest["made"]))) if manifest.get("made") else ("", "")
-    return f"<footer>{_both(_word('foot', version=_safe(str(manifest.get('upwell', ''))), made=made))}</footer>"
+    return f"<footer>{_both(_word('foot', version=version, made=made))}</footer>"
 
 
 def _section(name: str, inside: str) -> str:
@@ -404,7 +408,7 @@ def _spring(documents: int, whole: int) -> str:
     return _picture(52, f'<path class="body" d="{wave}"/>') + _on(wide)
 
 
-def _mouth(documents: int, whole: int) -> str:
+def _mouth(documents: float, whole: int) -> str:
     """Where the water arrives: it spreads into lines of waves."""
     wide = RIVER * documents / whole
     if not documents:
@@ -414,7 +418,7 @@ def _mouth(documents: int, whole: int) -> str:
     return _picture(78, body + "".join(f'<path class="line" d="M0 {y}{half}"/>' for y in (50, 61)))
 
 
-def _water(before: int, came: int, left: int, whole: int, kind: str = "lost") -> str:
+def _water(before: float, came: float, left: float, whole: int, kind: str = "lost") -> str:
     """One stretch, as wide as `came`, then as `left`; what parts from it bends to the right and keeps its width."""
     above, top, foot = (RIVER * count / whole for count in (before, came, left))
     begin = 12 if abs(above - top) > 0.5 else 0
@@ -538,7 +542,10 @@ def _number(value: float) -> str:
 
 
 def _reason(reason: str) -> Words:
-    return _safe(reason), REASONS.get(reason) or _safe(reason)
+    name, _, secret = reason.removesuffix(" masked").rpartition(" ")
+    if reason in REASONS or secret not in SECRETS or not reason.endswith(" masked"):
+        return _safe(reason), REASONS.get(reason) or _safe(reason)
+    return _safe(reason), f"遮盖 {_safe(name)} {SECRETS[secret]}".replace("  ", " ")
 
 
 def _step_name(name: str) -> Words:
@@ -620,12 +627,15 @@ def _count(amounts: Mapping | None, name: str) -> int:
 
 
 def _kept(manifest: Mapping) -> int:
-    """Documents that came out: what is learnt and held out, else what the last step left."""
-    if manifest.get("train") or manifest.get("heldout"):
-        return _count(manifest.get("train"), "documents") + _count(manifest.get("heldout"), "documents")
+    """Documents that came out: what the last step left; what is divided or drawn twice after it counts once."""
     for step in reversed(manifest.get("steps", [])):
         return step.get("in", 0) - sum(step.get("dropped", {}).values())
-    return _count(manifest.get("read"), "documents")
+    return _divided(manifest) or _count(manifest.get("read"), "documents")
+
+
+def _divided(manifest: Mapping) -> int:
+    """Documents to learn from and held out, as they were written."""
+    return _count(manifest.get("train"), "documents") + _count(manifest.get("heldout"), "documents")
 
 
 def _policy(style: str, script: str) -> str:

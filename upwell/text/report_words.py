@@ -31,6 +31,10 @@ WORDS = {
     "spring": ("Read", "读入"),
     "sea": ("To learn from", "用于训练"),
     "branch": ("Held out, for measuring only", "留出，只用于评测"),
+    "written": (
+        "After long documents were divided and documents drawn by the weights of their sources.",
+        "长文档拆分、按来源权重抽取之后的数目。",
+    ),
     "now": ("{n} remain", "剩 {n}"),
     "gone": ("−{n}", "−{n}"),
     "gone part": ("{share} of what came here", "占到此处的 {share}"),
@@ -82,7 +86,7 @@ WORDS = {
     "settings about": (
         "The same files with the same settings give the same bytes.", "同样的文件、同样的设置，得到同样的字节。",
     ),
-    "foot": ("Made by upwell {version}{made}.", "由 upwell {version} 生成{made}。"),
+    "foot": ("Made by upwell{version}{made}.", "由 upwell{version} 生成{made}。"),
     "foot time": (", {time}", "，{time}"),
 }  # fmt: skip
 
@@ -96,14 +100,18 @@ NOUNS = {
 
 # name: English, Chinese, and one line each on what it does
 STEPS = {
-    "quality": ("Quality", "质量", "filters by kind of text", "按文本种类过滤"),
+    "repair": ("Repair", "修复", "characters that were read wrong", "读错的字符"),
+    "length": ("Length", "长度", "too little or too much text", "文本过短或过长"),
+    "quality": ("Quality", "质量", "rules by kind of text", "按文本种类的规则"),
     "language": ("Language", "语言", "which language it is", "识别语言"),
+    "decontaminate": ("Evaluation sets", "评测集", "pieces of what is measured with", "含有评测所用的片段"),
+    "toxic": ("Toxic words", "恶意词语", "by a list of words", "按词表"),
+    "secrets": ("Secrets", "密钥", "keys and tokens", "密钥与令牌"),
+    "privacy": ("Personal data", "个人信息", "masked where it was found", "发现后遮盖"),
     "exact": ("Exact copies", "完全重复", "the same text again", "完全相同的文本"),
     "near": ("Near copies", "近似重复", "nearly the same text again", "几乎相同的文本"),
-    "paragraphs": ("Repeated paragraphs", "重复段落", "lines and paragraphs that many share", "多篇共有的行与段落"),
-    "split": ("Split", "划分", "what is learnt and what is held out", "训练与留出"),
-    "privacy": ("Personal data", "个人信息", "masked where it was found", "发现后遮盖"),
-    "secrets": ("Secrets", "密钥", "keys and tokens in code", "代码中的密钥与令牌"),
+    "paragraphs": ("Repeated lines", "重复的行与段落", "what many documents share", "多篇文档共有的内容"),
+    "split": ("Division", "划分", "what is learnt, by the weights of the sources", "按来源的权重决定学什么"),
 }
 
 NAMES = {
@@ -114,9 +122,19 @@ NAMES = {
 }  # fmt: skip
 
 REASONS = {
-    "empty": "空白", "too short": "太短", "too long": "太长", "too many symbols": "符号太多",
-    "e-mail masked": "遮盖电子邮箱", "phone masked": "遮盖电话号码", "mojibake repaired": "修复乱码",
+    "empty": "空白", "too short": "太短", "too long": "太长", "mojibake repaired": "修复乱码", "cleaned": "清理字符",
+    "compatibility forms folded": "归一兼容字符", "another language": "其他语言", "language unknown": "语言无法确定",
+    "in an evaluation set": "见于评测集", "toxic words": "恶意词语", "repetition": "完全重复",
+    "near repetition": "近似重复",
+    "only repeated lines": "只有重复的行", "repeated line or paragraph removed": "去掉重复的行或段落",
+    "not drawn": "未抽中", "e-mail masked": "遮盖电子邮箱", "phone masked": "遮盖电话号码",
+    "card masked": "遮盖银行卡号",
+    "IBAN masked": "遮盖 IBAN", "IP address masked": "遮盖 IP 地址", "URL credentials masked": "遮盖网址中的账号密码",
+    "national id masked": "遮盖身份证件号码", "private key masked": "遮盖私钥",
 }  # fmt: skip
+
+# The last word of a name like "GitHub token masked".
+SECRETS = {"key": "密钥", "token": "令牌", "JWT": "JWT", "password": "密码", "secret": "密钥"}
 
 LANGUAGES = """
 en English 英语|zh-Hans Chinese, simplified 简体中文|zh-Hant Chinese, traditional 繁体中文
@@ -138,4 +156,9 @@ km Khmer 高棉语|vi Vietnamese 越南语|id Indonesian 印尼语|ms Malay 马�
 ko Korean 韩语|mn Mongolian 蒙古语|kk Kazakh 哈萨克语|uz Uzbek 乌兹别克语|ky Kyrgyz 吉尔吉斯语
 az Azerbaijani 阿塞拜疆语|ka Georgian 格鲁吉亚语|hy Armenian 亚美尼亚语|bo Tibetan 藏语|ug Uyghur 维吾尔语
 mt Maltese 马耳他语|lb Luxembourgish 卢森堡语
+oc Occitan 奥克语|sco Scots 低地苏格兰语|nds Low German 低地德语|br Breton 布列塔尼语|fy Frisian 弗里西语
+gd Scottish Gaelic 苏格兰盖尔语|ast Asturian 阿斯图里亚斯语|an Aragonese 阿拉贡语|ht Haitian Creole 海地克里奥尔语
+yi Yiddish 意第绪语|tt Tatar 鞑靼语|ba Bashkir 巴什基尔语|cv Chuvash 楚瓦什语|tg Tajik 塔吉克语|tk Turkmen 土库曼语
+sd Sindhi 信德语|or Odia 奥里亚语|as Assamese 阿萨姆语|sa Sanskrit 梵语|dv Dhivehi 迪维希语|jv Javanese 爪哇语
+su Sundanese 巽他语|ceb Cebuano 宿务语|war Waray 瓦瑞语|mg Malagasy 马达加斯加语|yue Cantonese 粤语|wuu Wu Chinese 吴语
 """
