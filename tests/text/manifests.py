@@ -36,8 +36,8 @@ def usual() -> dict:
             {"name": "language", "in": 10_846, "dropped": {"another language": 402, "language unknown": 31},
              "changed": {}, "characters_dropped": 181_004},
             {"name": "quality", "in": 10_413, "characters_dropped": 1_204_331, "changed": {},
-             "dropped": {"too short": 318, "too many symbols": 87, "repeated words": 41, "few letters": 22,
-                         "lines too long": 19, "no sentence": 14, "generated code": 12, "numbers only": 6}},
+             "dropped": {"too short": 318, "mostly symbols": 87, "repeated phrases": 41, "few letters": 22,
+                         "a menu": 19, "no sentences": 14, "generated code": 12, "mostly numbers": 6}},
             {"name": "toxic", "in": 9_894, "dropped": {"toxic words": 3}, "changed": {}, "characters_dropped": 1_822},
             {"name": "secrets", "in": 9_891, "dropped": {}, "changed": {"AWS key masked": 9, "GitHub token masked": 4}},
             {"name": "privacy", "in": 9_891, "dropped": {}, "changed": {
@@ -75,7 +75,7 @@ def usual_samples() -> dict[str, list[dict]]:
             {"source": "wiki-intros/en-3c886d3c.jsonl:811", "detail": "ro",
              "text": "Comuna Vadu Izei este situată în partea de nord a județului Maramureș, pe valea râului Iza."},
         ],
-        "quality: too many symbols": [
+        "quality: mostly symbols": [
             {"source": "python/en-python3.11.jsonl:188", "detail": "0.61 are symbols, at most 0.4", "kind": "code",
              "text": "_tables = (\n    b'\\x00\\x01\\x02\\x03\\x04\\x05'\n    b'\\x08\\t\\n\\x0b\\x0c\\r'\n)"},
             {"source": "wiki-intros/en-3c886d3c.jsonl:4410", "detail": "0.44 are symbols, at most 0.4",

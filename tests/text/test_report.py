@@ -224,7 +224,7 @@ def test_the_table_of_the_terminal_has_a_row_for_each_step():
     assert [row[0] for row in rows] == ["read", *names, "train", "heldout"]
     assert all(len(row) == len(report.COLUMNS) for row in rows)
     assert rows[3][:4] == ("quality", " 9,894", "   519", "5.0\N{NO-BREAK SPACE}%")
-    assert rows[3][4].startswith("too short 318 · too many symbols 87") and rows[3][4].endswith("2 more reasons")
+    assert rows[3][4].startswith("too short 318 · mostly symbols 87") and rows[3][4].endswith("2 more reasons")
     assert rows[6][4].startswith("changed: e-mail masked 612, IP address masked 204")
     assert table({}) == [("read", "0", "", "", "")]
 

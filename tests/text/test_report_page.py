@@ -160,7 +160,7 @@ def test_every_text_stands_out_from_its_ground(browser, files, name, theme):
 
 def test_a_reason_leads_to_its_samples_and_unfolds_them(browser, files):
     with Opened(browser, files["usual"]) as opened:
-        opened.page.get_by_role("link", name="too many symbols").click()
+        opened.page.get_by_role("link", name="mostly symbols").click()
         assert opened.page.locator("blockquote", has_text="wikitable").is_visible()
 
 

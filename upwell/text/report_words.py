@@ -131,6 +131,12 @@ REASONS = {
     "card masked": "遮盖银行卡号",
     "IBAN masked": "遮盖 IBAN", "IP address masked": "遮盖 IP 地址", "URL credentials masked": "遮盖网址中的账号密码",
     "national id masked": "遮盖身份证件号码", "private key masked": "遮盖私钥",
+    "few letters": "字母太少", "mostly numbers": "多为数字", "mostly symbols": "多为符号", "few words": "词太少",
+    "tags or broken lines": "标签或断行", "odd words": "词形异常", "unreadable characters": "无法辨认的字符",
+    "encoded data": "编码数据", "filler text": "占位文字", "a list only": "只有列表", "cut off lines": "行尾被截断",
+    "repeated lines": "行重复", "a menu": "菜单", "one word again and again": "一词反复", "no sentences": "没有句子",
+    "repeated phrases": "短语重复", "generated code": "自动生成的代码", "minified code": "压缩过的代码",
+    "data in place of code": "以数据充当代码",
 }  # fmt: skip
 
 # The last word of a name like "GitHub token masked".
