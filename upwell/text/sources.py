@@ -1,51 +1,100 @@
-"""Files and folders in, documents out: `read(paths) -> Iterator[Document]`.
+"""Files and folders in, documents out: `units(paths, settings)`, and for each `documents(unit, settings)`.
 
-    a folder            every file below it in the order of the names; what is hidden, __pycache__ and links to
-                        folders are passed over
-    *.jsonl, *.ndjson   one document a line: {"text": ..., "title": ..., "label": ...}, the last two optional
-    any other file      plain text, Markdown, source code ...: one document, or, where it is longer than 100,000
-                        characters, pieces of about 20,000 cut at paragraphs, so that a part of a book can be
-                        held out
+    a folder        every file below it in the order of the names; what is hidden, __pycache__ and links to folders
+                    are passed over. Of a Hugging Face data set only its shards are read, not its README
+    a file          by its suffix, see readers/; what has no reader is plain text. Compressed or not
+    an archive      .zip, .tar, .tar.gz ... as a folder, up to DEEPEST archives inside of each other
+    a glob          "data/**/*.txt"
+    "-"             standard input; what it holds is found out from its first bytes
+    train.en + train.de         two parallel files with as many lines are read as pairs
 
-Text is UTF-8, or UTF-16 by its byte order mark; any other encoding is guessed, and the guess is noted. What
-cannot be read is never passed over in silence: all faults of all files come in one DataError at the end, or,
-where the caller asks for it, they are left out and noted. Knows nothing of cleaning.
+What cannot be read is never passed over in silence: it is a Fault among the documents. The list of units depends on
+the files alone, so that the same files give the same documents in any number of processes. Knows nothing of cleaning.
 """
 
+import atexit
 import codecs
+import functools
+import glob
+import importlib
 import io
-import itertools
-import json
 import os
+import pkgutil
+import posixpath
+import re
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
+from typing import BinaryIO
 
 from upwell.errors import DataError
-from upwell.text import Document
+from upwell.text import Document, Fault, packed, readers
+from upwell.text.division import divide
+from upwell.text.encodings import HEAD, UTF8, Unreadable, blocks, check_name, marked
+from upwell.text.readers import plain
 
-LONG, PIECE = 100_000, 20_000
-BLOCK = 1 << 20
+__all__ = ["Notes", "Settings", "Unit", "divide", "documents", "list_files", "read", "units"]
+
+RANGE = 8 << 20  # bytes of a part of a large file
+PARTS = 64  # a zip file is divided in at most so many: each part reads its whole list of entries
+DEEPEST = 4  # archives and compressed files inside of each other
 SHOWN = 20
-JSON_LINES = (".jsonl", ".ndjson")
-KEYS = ("text", "title", "label")
-MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
-)  # fmt: skip
-USUAL = (
-    "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1250", "cp1251", "koi8_r", "cp1252", "cp1253", "cp1254",
-    "cp1255", "cp1256", "cp1257", "cp1258",
-)  # fmt: skip
-EUROPEAN = ("cp1250", "cp1252", "cp1254", "cp1257", "cp1258")
-WESTERN = "àáâãäåæçèéêëìíîïñòóôõöøùúûüßœÿ¿¡«»°“”‘’„–—…€£§©·\xa0"
-CONTROLS = bytes({*range(32)} - {8, 9, 10, 11, 12, 13, 26, 27})  # beside tab, line ends, backspace and escape
-MOST_CONTROLS = 0.01
+DATA = (".parquet", ".pq", ".arrow", ".jsonl", ".ndjson", ".csv", ".tsv", ".json", ".txt", ".xml", ".warc", ".tmx")
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How files are read, and what is refused for safety."""
+
+    encoding: str = ""
+    """Encoding of all plain text files, where finding it out goes wrong."""
+    longest: int = 100_000_000
+    """Bytes of the longest line, record, or file of a format that is read in one piece."""
+    unpacked: int = 200_000_000_000
+    """Bytes that one archive or compressed file may hold."""
+    ratio: int = 200
+    """How many times its packed size a file may hold before it is taken for a zip bomb."""
+    memory: int = 3_000_000_000
+    """Bytes of address space of the process that parses PDF, DOCX, EPUB, HTML, wiki markup and Parquet."""
+    seconds: float = 60.0
+    """How long that process may take for one document."""
+
+    def __post_init__(self):
+        check_name(self.encoding)
+        wrong = [name for name in ("longest", "unpacked", "ratio", "memory", "seconds") if getattr(self, name) <= 0]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is {getattr(self, wrong[0])}; expected a number above 0")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A file, or a part of a large one, that one process reads at once."""
+
+    path: str
+    name: str
+    """What documents and faults call it."""
+    bytes: int
+    """Its size on disk, for progress and balance."""
+    start: int = 0
+    stop: int = 0
+    """Which part: bytes of a text, entries of a zip file, row groups of Parquet; both 0: all of it."""
+    line: int = 1
+    """The number of its first line."""
+    likely: str = ""
+    """The encoding of the whole file, where it is not UTF-8."""
+    partner: str = ""
+    """The second of two parallel files."""
 
 
 @dataclass
 class Notes:
-    """What a reader should be told: filled while `read` runs."""
+    """What a person should be told: filled while `read` runs."""
 
     files: int = 0
     encodings: dict[str, str] = field(default_factory=dict)  # file -> its encoding, where it is not UTF-8
@@ -61,60 +110,37 @@ def read(
 ) -> Iterator[Document]:
     """Documents of files and folders, in order. encoding: of all plain files, instead of finding it out.
 
-    Raises DataError at once for a path that does not exist or holds no files, and at the end with every binary
-    file, unknown encoding and bad line, unless skip_unreadable: then they stand in notes.left_out.
+    Raises DataError at once for a path that does not exist or holds no files, and at the end with every fault,
+    unless skip_unreadable: then they stand in notes.left_out.
     """
-    _check_encoding(encoding)
+    settings = Settings(encoding or "")
     notes = notes if notes is not None else Notes()
     faults: list[str] = []
-    for path in list_files(paths):
-        notes.files += 1
-        try:
-            if path.suffix.lower() in JSON_LINES:
-                yield from _json_lines(path, faults)
-            else:
-                yield from _plain(path, encoding, notes)
-        except OSError as error:
-            faults.append(f"{path}: cannot be read: {error.strerror or error}")
-        except _Unreadable as error:
-            faults.append(f"{path}: {error}")
+    for unit in units(paths, settings):
+        notes.files += unit.line == 1 and not unit.start
+        pieces = 0
+        for found in documents(unit, settings):
+            if isinstance(found, Fault):
+                faults.append(str(found))
+                continue
+            pieces += _is_text(unit.name)
+            notes.encodings |= {unit.name: _encoding(found)} if _encoding(found) else {}
+            yield found
+        if pieces > 1 or unit.line > 1 and pieces:
+            notes.divided[unit.name] = notes.divided.get(unit.name, 0) + pieces
     if faults and not skip_unreadable:
         raise DataError(_told(faults))
     notes.left_out += faults
 
 
-def list_files(paths: Sequence[str | Path]) -> list[Path]:
-    """Every file that `read` would open, in its order. Raises DataError for a path with none."""
-    files = []
-    for path in map(Path, paths):
-        found = _below(path) if path.is_dir() else [path]
-        if not path.is_dir() and not path.is_file():
-            state = "is neither a file nor a folder" if path.exists() else "does not exist"
-            raise DataError(f"{path} {state}; name a file or a folder of text.")
-        if not found:
-            raise DataError(f"{path} holds no files (hidden ones do not count); name a folder with text in it.")
-        files += found
-    return files
+def _is_text(name: str) -> bool:
+    suffix = packed.suffix_of(packed.bare(name))
+    return suffix not in packed.ARCHIVES and _reader(suffix) is plain
 
 
-class _Unreadable(Exception):
-    """Why a file is no text; told in its place among all faults."""
-
-
-def _check_encoding(encoding: str | None) -> None:
-    try:
-        codecs.lookup(encoding or "utf-8")
-    except LookupError:
-        raise DataError(f"{encoding} is no encoding that Python knows; name one as utf-8 or gb18030.") from None
-
-
-def _below(folder: Path) -> list[Path]:
-    found = []
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
-        found += [Path(root, name) for name in files if not name.startswith(".")]
-    found = [path for path in found if path.is_file() or not path.exists()]  # no pipes; a broken link is told
-    return sorted(found, key=lambda path: path.relative_to(folder).parts)
+def _encoding(document: Document) -> str:
+    found = (reason.removeprefix("read as ") for reason, _ in document.changes if reason.startswith("read as "))
+    return next(found, "")
 
 
 def _told(faults: list[str]) -> str:
@@ -126,160 +152,313 @@ def _told(faults: list[str]) -> str:
     )
 
 
-# ---- JSON lines ----
+# ---- which files ----
 
 
-def _json_lines(path: Path, faults: list[str]) -> Iterator[Document]:
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-            if not line.strip():
-                continue
-            try:
-                yield _document(line, f"{path}:{number}")
-            except _Unreadable as fault:
-                faults.append(f"{path}:{number}: {fault}")
+def list_files(paths: Sequence[str | Path]) -> list[Path]:
+    """Every file that would be opened, in its order. Raises DataError for a path with none."""
+    files = []
+    for path in map(str, paths):
+        files += [_standard_input()] if path == STDIN else _matching(path) if _is_glob(path) else _at(Path(path))
+    return files
 
 
-def _document(line: bytes, source: str) -> Document:
+def _is_glob(path: str) -> bool:
+    return any(sign in path for sign in "*?[") and not os.path.lexists(path)
+
+
+def _matching(pattern: str) -> list[Path]:
+    found = [Path(path) for path in sorted(glob.glob(pattern, recursive=True))]
+    files = [path for path in found if not path.is_dir()]
+    if not files:
+        raise DataError(f"{pattern} matches no files; name a folder, a file or a pattern such as texts/**/*.txt.")
+    return files
+
+
+def _at(path: Path) -> list[Path]:
+    if not path.is_dir() and not path.is_file():
+        state = "is neither a file nor a folder" if path.exists() else "does not exist"
+        raise DataError(f"{path} {state}; name a file or a folder of text.")
+    found = _below(path) if path.is_dir() else [path]
+    if not found:
+        raise DataError(f"{path} holds no files (hidden ones do not count); name a folder with text in it.")
+    return found
+
+
+def _below(folder: Path) -> list[Path]:
+    found = []
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        found += [Path(root, name) for name in files if not name.startswith(".")]
+    found = [path for path in found if path.is_file() or not path.exists()]  # no pipes; a broken link is told
+    return _shards(folder, sorted(found, key=lambda path: path.relative_to(folder).parts))
+
+
+def _shards(folder: Path, files: list[Path]) -> list[Path]:
+    """Of a Hugging Face data set the files that hold its data, of any other folder all."""
+    names = {path.relative_to(folder).as_posix() for path in files}
+    saved = names & {"dataset_infos.json", "dataset_info.json", "dataset_dict.json"}
+    if not saved and not ("README.md" in names and _is_card(folder / "README.md")):
+        return files
+    about = {"dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "LICENSE.txt", "license.txt"}
+    found = [path for path in files if path.name not in about and _data_suffix(path) in DATA]
+    return found or files
+
+
+def _is_card(readme: Path) -> bool:
+    """Whether a README begins as those of data sets do, with what is known of it in YAML."""
     try:
-        record = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise _Unreadable(f"expected UTF-8, found byte 0x{line[error.start]:02x}") from None
-    except (ValueError, RecursionError) as error:
-        message = getattr(error, "msg", "it cannot be parsed")
-        raise _Unreadable(f"expected a JSON object, found {_short(line)} ({message})") from None
-    if not isinstance(record, dict):
-        raise _Unreadable(f'expected a JSON object with "text", found {_short(line)}')
-    if "text" not in record:
-        raise _Unreadable(f'expected a key "text", found {", ".join(map(repr, record)) or "no keys"}')
-    values = [record.get(key, "") for key in KEYS]
-    for key, value in zip(KEYS, values, strict=True):
-        if not isinstance(value, str):
-            raise _Unreadable(f'expected a string at "{key}", found {json.dumps(value)[:40]}')
-    return Document(values[0], source, values[1], values[2])
-
-
-def _short(line: bytes) -> str:
-    return repr(line[:40].decode("utf-8", errors="replace").strip())
-
-
-# ---- plain text ----
-
-
-def _plain(path: Path, encoding: str | None, notes: Notes) -> Iterator[Document]:
-    found = encoding or encoding_of(path)
-    if found not in ("utf-8", "utf-8-sig"):
-        notes.encodings[str(path)] = found
-    try:
-        with open(path, encoding=found, newline=None) as file:
-            head = file.read(LONG + 1)
-            if len(head) <= LONG:
-                yield Document(head, str(path))
-                return
-            pieces = 0
-            for line, piece in _pieces(head, file, PIECE):
-                pieces += 1
-                yield Document(piece, f"{path}:{line}")
-            notes.divided[str(path)] = pieces
-    except UnicodeError as error:
-        raise _Unreadable(f"begins like {found} but is not ({error.args[-1]}); {ADVICE}") from None
-
-
-ADVICE = "save it as UTF-8 or name its --encoding"
-
-
-def divide(document: Document, size: int) -> list[Document]:
-    """A document in pieces of about `size` characters, cut at paragraphs where there are any."""
-    place, line = _place(document.source)
-    pieces = _pieces(document.text, io.StringIO(), size)
-    return [replace(document, text=text, source=f"{place}:{line + more - 1}") for more, text in pieces]
-
-
-def _place(source: str) -> tuple[str, int]:
-    place, _, line = source.rpartition(":")
-    return (place, int(line)) if place and line.isdigit() else (source, 1)
-
-
-def _pieces(head: str, file: io.TextIOBase, size: int) -> Iterator[tuple[int, str]]:
-    """(line at which it begins, text) of pieces whose sum is the head and the rest of the file."""
-    line, rest = 1, head
-    while rest:
-        if len(rest) < 2 * size:
-            rest += file.read(LONG)
-        cut = len(rest) if len(rest) < 2 * size else _border(rest, size)
-        yield line, rest[:cut]
-        line += rest.count("\n", 0, cut)
-        rest = rest[cut:]
-
-
-def _border(text: str, size: int) -> int:
-    """The best place to cut before `size` characters: after a blank line, a line, a sentence, a word, anywhere."""
-    for sign in ("\n\n", "\n", "。", ". ", " "):
-        found = text.rfind(sign, size // 2, size)
-        if found >= 0:
-            return found + len(sign)
-    return size
-
-
-def encoding_of(path: Path) -> str:
-    """The encoding of a text file: by byte order mark, else UTF-8 where all of it is, else the likeliest.
-
-    Raises _Unreadable for a file that is no text or whose encoding cannot be told.
-    """
-    with open(path, "rb") as file:
-        head = file.read(BLOCK)
-        for mark, name in MARKS:
-            if head.startswith(mark):
-                return name
-        controls = len(head) - len(head.translate(None, CONTROLS))
-        if b"\0" in head or controls > MOST_CONTROLS * len(head):
-            raise _Unreadable("a binary file, expected text; take it out, or turn it into text first")
-        sample = _not_utf8(head, file)
-    return "utf-8" if sample is None else _guessed(sample)
-
-
-def _not_utf8(block: bytes, file: io.BufferedIOBase) -> bytes | None:
-    """None where all of the file is UTF-8, else the block in which it first is not."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    while True:
-        following = file.read(BLOCK)
-        try:
-            decoder.decode(block, final=not following)
-        except UnicodeDecodeError:
-            return block
-        if not following:
-            return None
-        block = following
-
-
-def _guessed(block: bytes) -> str:
-    """The likeliest encoding by the lines that are not plain ASCII: only they tell anything."""
-    import charset_normalizer
-
-    lines = block.splitlines()
-    lines = lines[1:-1] or lines if len(block) == BLOCK else lines  # those at the ends may be cut in a character
-    telling = b"\n".join(_first_bytes([line for line in lines if not line.isascii()], 20_000))
-    best = charset_normalizer.from_bytes(telling, cp_isolation=list(USUAL)).best()
-    if best is None:
-        raise _Unreadable(f"neither UTF-8 nor any encoding that can be told from its bytes; {ADVICE}")
-    # Western and Central European letters share their bytes; western ones throughout are hardly chance;
-    # the odd foreign name is allowed.
-    if best.encoding in EUROPEAN and _western(telling):
-        return "cp1252"
-    return best.encoding
-
-
-def _first_bytes(lines: list[bytes], size: int) -> list[bytes]:
-    """Whole lines, at least one, of about `size` bytes together."""
-    ends = itertools.accumulate(map(len, lines))
-    return [line for line, end in zip(lines, ends, strict=True) if end - len(line) < size]
-
-
-def _western(block: bytes) -> bool:
-    try:
-        text = block.decode("cp1252")
-    except UnicodeDecodeError:
+        with open(readme, encoding="utf-8", errors="replace") as file:
+            head = file.read(1 << 16)
+    except OSError:
         return False
-    telling = [character.lower() in WESTERN for character in text if not character.isascii()]
-    return sum(telling) >= 0.95 * len(telling)
+    known = re.search(r"^(dataset_info|configs|task_categories|size_categories):", head.split("\n---", 1)[0], re.M)
+    return head.startswith("---") and bool(known)
+
+
+def _data_suffix(path: Path) -> str:
+    return packed.suffix_of(packed.bare(path.name))
+
+
+@functools.lru_cache(maxsize=1)
+def _standard_input() -> Path:
+    """What standard input holds, as a file that lives as long as this process; it can be read but once."""
+    folder = tempfile.mkdtemp(prefix="upwell-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder, "standard input")
+    with open(path, "wb") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+    return path
+
+
+# ---- units ----
+
+
+def units(paths: Sequence[str | Path], settings: Settings) -> list[Unit]:
+    """What there is to read, in order; large files in parts. Raises DataError for a path with no files."""
+    from upwell.text.readers.parallel import partners
+
+    files = list_files(paths)
+    second = partners(files)
+    taken = set(second.values())
+    return [unit for path in files if path not in taken for unit in _units(path, second.get(path), settings)]
+
+
+def _units(path: Path, partner: Path | None, settings: Settings) -> list[Unit]:
+    name, size = _name(path), _size(path)
+    if partner:
+        return [Unit(str(path), name, size + _size(partner), partner=str(partner))]
+    whole = Unit(str(path), name, size)
+    if size <= RANGE:
+        return [whole]
+    try:
+        suffix = packed.suffix_of(path.name) or _sniffed(path)
+        if suffix == ".zip":
+            return _entries(whole) or [whole]
+        if hasattr(_reader(suffix), "sizes"):
+            return _groups(whole, _reader(suffix).sizes(str(path), settings)) or [whole]
+        if hasattr(_reader(suffix), "RANGES") and suffix not in (*packed.COMPRESSED, *packed.ARCHIVES):
+            return _ranges(whole, settings)
+    except OSError:
+        return [whole]  # opening it again tells the fault
+    return [whole]
+
+
+def _sniffed(path: Path) -> str:
+    with open(path, "rb") as file:
+        return packed.sniffed(file.read(HEAD))
+
+
+def _name(path: Path) -> str:
+    spooled = _standard_input.cache_info().currsize and path == _standard_input()
+    return path.name if spooled else shown(str(path))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _ranges(whole: Unit, settings: Settings) -> list[Unit]:
+    """Parts of about RANGE bytes that end at line ends."""
+    found, start, line, likely = [], 0, 1, ""
+    with open(whole.path, "rb") as file:
+        if _is_wide(settings.encoding or marked(file.read(HEAD))):
+            return [whole]  # a byte that ends a line may be half a character
+        file.seek(0)
+        while start < whole.bytes:
+            lines, stop = _next_range(file, start)
+            found.append((start, stop, line))
+            likely = likely or _likely(file, start, settings)
+            start, line = stop, line + lines
+    name, path = whole.name, whole.path
+    return [Unit(path, name, stop - start, start, stop, line, likely) for start, stop, line in found]
+
+
+def _is_wide(encoding: str) -> bool:
+    return codecs.lookup(encoding or "utf-8").name.startswith(("utf-16", "utf-32"))
+
+
+def _next_range(file: BinaryIO, start: int) -> tuple[int, int]:
+    """(number of its lines, where it ends) of the range that starts there; a longer line is in it to its end."""
+    file.seek(start)
+    block = file.read(RANGE)
+    lines, last = block.count(b"\n"), block[-1:]
+    while last != b"\n" and (more := file.readline(1 << 20)):
+        lines, last = lines + (more[-1:] == b"\n"), more[-1:]
+    return lines, file.tell()
+
+
+def _likely(file: BinaryIO, start: int, settings: Settings) -> str:
+    """The encoding of a range by its beginning; "" where that is UTF-8 or tells nothing."""
+    if settings.encoding:
+        return ""
+    file.seek(start)
+    head = file.read(1 << 16)
+    try:
+        found = next(blocks(io.BytesIO(head[: head.rfind(b"\n") + 1])))[1]
+    except (Unreadable, StopIteration):
+        return ""
+    return "" if found in UTF8 else found
+
+
+def _entries(whole: Unit) -> list[Unit]:
+    """Parts of a zip file, each with some of its entries."""
+    return _grouped(whole, packed.entries(whole.path))
+
+
+def _groups(whole: Unit, sizes: list[int]) -> list[Unit]:
+    """Parts of a Parquet file, each with some of its row groups."""
+    return _grouped(whole, sizes)
+
+
+def _grouped(whole: Unit, sizes: list[int]) -> list[Unit]:
+    """Neighbours together, up to RANGE bytes or a PARTS-th of the whole."""
+    most = max(RANGE, sum(sizes) // PARTS)
+    found, start, held = [], 0, 0
+    for number, size in enumerate(sizes):
+        if held and held + size > most:
+            found.append((start, number, held))
+            start, held = number, 0
+        held += size
+    found.append((start, len(sizes), held))
+    scale = whole.bytes / max(sum(sizes), 1)
+    return [Unit(whole.path, whole.name, int(size * scale), *part) for *part, size in found] if sizes else []
+
+
+def shown(name: str) -> str:
+    """A file's name as it can be told: signs that cannot be written or that break a line are escaped."""
+    name = re.sub(r"[\x00-\x1f\x7f\u2028\u2029]", lambda sign: f"\\x{ord(sign[0]):02x}", name)
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+# ---- documents ----
+
+
+def documents(unit: Unit, settings: Settings) -> Iterator[Document | Fault]:
+    """What a unit holds, in order; a fault is a value among the documents, and nothing in a file raises."""
+    try:
+        with ExitStack() as stack:
+            file = stack.enter_context(open(unit.path, "rb", buffering=1 << 18))
+            if unit.partner:
+                yield from _both(unit, file, stack, settings)
+                return
+            limits = packed.Limits(settings.unpacked, settings.ratio)
+            yield from _contents(file, unit.name, os.path.basename(unit.path), limits, settings, unit)
+    except (Unreadable, *packed.BROKEN) as error:
+        yield packed.fault(unit.name, error)
+
+
+def _both(unit: Unit, file: BinaryIO, stack: ExitStack, settings: Settings) -> Iterator[Document | Fault]:
+    from upwell.text.readers.parallel import read_both
+
+    other = stack.enter_context(open(unit.partner, "rb", buffering=1 << 18))
+    yield from read_both((file, other), (unit.name, shown(unit.partner)), settings)
+
+
+def _contents(
+    file: BinaryIO, name: str, inner: str, limits: packed.Limits, settings: Settings, unit: Unit | None, depth: int = 0
+) -> Iterator[Document | Fault]:
+    """The documents of a stream that may be packed. inner: its own name, which tells what it is; "" where none does."""
+    if depth > DEEPEST:
+        raise Unreadable(f"more than {DEEPEST} archives inside of each other; unpack them first")
+    inner, end = posixpath.splitext(inner)
+    end = end.lower()
+    if end in packed.SHORT_NAMES:
+        inner, end = posixpath.splitext(inner + packed.SHORT_NAMES[end])
+    if end in packed.COMPRESSED:
+        yield from _contents(packed.unpacked(file, end, limits), name, inner, limits, settings, None, depth + 1)
+        return
+    file = file if hasattr(file, "peek") else io.BufferedReader(file)
+    suffix = end or packed.sniffed(file.peek(512)) * (plain.kind_of(inner) == "prose")
+    if not end and suffix in packed.COMPRESSED:
+        yield from _contents(file, name, inner + suffix, limits, settings, None, depth)
+    elif suffix in packed.ARCHIVES:
+        yield from _archive(file, name, suffix, limits, settings, unit, depth)
+    else:
+        yield from _parsed(file, name, suffix, settings, unit)
+
+
+def _archive(
+    file: BinaryIO, name: str, suffix: str, limits: packed.Limits, settings: Settings, unit: Unit | None, depth: int
+) -> Iterator[Document | Fault]:
+    if suffix == ".zip":
+        file = packed.seekable(file, settings.longest * 10)
+    part = (unit.start, unit.stop) if unit else (0, 0)
+    for inner, stream in packed.members(file, suffix, limits, *part):
+        place = f"{name}/{shown(inner)}"
+        if isinstance(stream, str):
+            yield Fault(place, stream)
+            continue
+        try:
+            yield from _contents(stream, place, posixpath.basename(inner), limits, settings, None, depth + 1)
+        except (Unreadable, *packed.BROKEN) as error:
+            yield packed.fault(place, error)
+            if limits.out > limits.most:
+                return
+
+
+def _parsed(
+    file: BinaryIO, name: str, suffix: str, settings: Settings, unit: Unit | None
+) -> Iterator[Document | Fault]:
+    reader = _reader(suffix)
+    if unit is None or not unit.stop:
+        yield from reader.read(file, name, settings)
+    elif hasattr(reader, "sizes"):
+        yield from reader.read(file, name, settings, (unit.start, unit.stop))
+    else:
+        file.seek(unit.start)
+        window = io.BufferedReader(_Window(file, unit.stop - unit.start), 1 << 18)
+        yield from reader.read(window, name, settings, unit.line, unit.likely)
+
+
+class _Window(io.RawIOBase):
+    """The next `size` bytes of a file."""
+
+    def __init__(self, file: BinaryIO, size: int):
+        self.file, self.left = file, size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target) -> int:
+        data = self.file.read(min(len(target), self.left))
+        target[: len(data)] = data
+        self.left -= len(data)
+        return len(data)
+
+
+def _reader(suffix: str) -> ModuleType:
+    return _readers().get(suffix, plain)
+
+
+@functools.lru_cache(maxsize=1)
+def _readers() -> dict[str, ModuleType]:
+    """Suffix -> its reader; later files do not take the suffixes of earlier ones."""
+    found: dict[str, ModuleType] = {}
+    for name in sorted(one.name for one in pkgutil.iter_modules(readers.__path__)):
+        module = importlib.import_module(f"{readers.__name__}.{name}")
+        found |= {suffix: module for suffix in module.SUFFIXES if suffix not in found}
+    return found

@@ -1,1 +1,1 @@
-"""One file a format: SUFFIXES · read(file, name, settings) -> Iterator[Document | Fault]. Faults are values, not raised."""
+"""One file a format: SUFFIXES · read(file, name, settings) -> Iterator[Document | Fault]; faults are values."""
