@@ -1,12 +1,19 @@
 """Reading: what is text comes in whole, what is not is named, all of it at once."""
 
+import gzip
+import io
 import json
+import pickle
+import random
+import subprocess
+import sys
 
 import pytest
 
+from tests.text import reader_files as files
 from upwell.errors import DataError
-from upwell.text import Document
-from upwell.text.sources import Notes, read
+from upwell.text import Document, Fault, sources
+from upwell.text.sources import Notes, Settings, documents, read, units
 
 FRENCH = "L'été dernier, nous avons mangé des crêpes à la plage où il a plu.\n"
 POLISH = "Zażółć gęślą jaźń, a potem wróć łódką do Łodzi, bo tam mieszka książę.\n"
@@ -188,3 +195,120 @@ def test_a_text_below_the_limit_stays_whole_and_one_without_borders_is_cut_anywa
     pieces = texts([tmp_path])
     assert pieces[0] == "x" * 100_000 and "".join(pieces[1:]) == "y" * 100_001
     assert max(map(len, pieces[1:])) < 40_000
+
+
+# ---- units ----
+
+
+def everything(parts, settings=None):
+    return [one for unit in parts for one in documents(unit, settings or Settings())]
+
+
+def test_a_large_file_is_divided_at_line_ends_and_every_part_knows_its_first_line(tmp_path):
+    generator = random.Random(0)
+    lines = [json.dumps({"text": f"{n} " + "word " * generator.randrange(400)}) for n in range(20_000)]
+    put(tmp_path, a_jsonl="\n".join(lines))
+    path = tmp_path / "a.jsonl"
+    parts = units([path], Settings())
+    assert len(parts) > 2 and sum(unit.bytes for unit in parts) == path.stat().st_size
+    assert max(unit.bytes for unit in parts) < 9 << 20
+    results = everything(parts)
+    assert [one.text for one in results] == [json.loads(line)["text"] for line in lines]
+    assert [one.source for one in results] == [f"{path}:{n}" for n in range(1, 20_001)]
+
+
+def test_the_parts_of_a_large_text_give_the_whole_with_their_lines(tmp_path):
+    whole = "\n".join(f"{n}: {CHINESE.strip()}" for n in range(300_000))
+    for encoding, name in (("utf-8", "a.txt"), ("gb18030", "b.txt"), ("utf-16", "c.txt")):
+        (tmp_path / name).write_bytes(whole.encode(encoding))
+        parts = units([tmp_path / name], Settings())
+        results = everything(parts)
+        assert (len(parts) > 1) == (encoding != "utf-16")
+        assert "".join(one.text for one in results) == whole
+        for one in results[:: len(results) // 10]:
+            assert one.text.startswith(f"{int(one.source.rpartition(':')[2]) - 1}: ")
+        assert all(one.changes == (() if encoding == "utf-8" else ((f"read as {encoding}", 1),)) for one in results)
+
+
+def test_units_are_the_same_each_time_and_travel_to_other_processes(tmp_path):
+    put(tmp_path, a_txt="one", b__c_py="two", d_zip=files.zipped({"x.txt": "three"}))
+    parts = units([tmp_path], Settings())
+    assert parts == units([tmp_path], Settings()) == pickle.loads(pickle.dumps(parts))  # noqa: S301
+    assert [one.text for one in everything(parts)] == ["one", "two", "three"]
+    assert [unit.name for unit in parts] == [str(tmp_path / name) for name in ("a.txt", "b/c.py", "d.zip")]
+
+
+def test_files_are_found_by_a_pattern(tmp_path):
+    put(tmp_path, a_txt="one", b__c_txt="two", b__d_md="three")
+    assert texts([f"{tmp_path}/**/*.txt"]) == ["one", "two"]
+    with pytest.raises(DataError, match="matches no files"):
+        texts([f"{tmp_path}/*.pdf"])
+
+
+def test_a_file_whose_name_is_a_pattern_is_read(tmp_path):
+    (tmp_path / "a[1].txt").write_text("one", encoding="utf-8")
+    assert texts([tmp_path / "a[1].txt"]) == ["one"]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_standard_input_is_read_as_what_it_holds(monkeypatch, pack):
+    contents = {"plain text": ["plain text"], '{"text": "a"}\n{"text": "b"}\n': ["a", "b"], "{ no json": ["{ no json"],
+                '[\n{"text": "a"}]': ["a"]}  # fmt: skip
+    for content, expected in contents.items():
+        sources._standard_input.cache_clear()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(pack(content.encode()))))
+        parts = units(["-"], Settings())
+        assert [unit.name for unit in units(["-"], Settings())] == ["standard input"]  # it is read but once
+        assert [one.text for one in everything(parts)] == expected
+    sources._standard_input.cache_clear()
+
+
+def test_of_a_data_set_only_its_shards_are_read(tmp_path):
+    card = "---\nlicense: mit\ntask_categories:\n- text-generation\n---\n# About\n"
+    put(tmp_path, README_md=card, data__a_jsonl='{"text": "one"}', data__b_parquet=files.parquet(), LICENSE_txt="free")
+    assert texts([tmp_path]) == ["one", files.SENTENCE, files.CHINESE]
+    (tmp_path / "README.md").write_text("# A folder of mine\n", encoding="utf-8")
+    assert len(texts([tmp_path])) == 5
+
+
+def test_a_data_set_that_was_saved_is_read(tmp_path):
+    for name in ("dataset_info.json", "state.json"):
+        (tmp_path / name).write_text("{}", encoding="utf-8")
+    (tmp_path / "data-00000-of-00001.arrow").write_bytes(files.arrow({"text": ["one", "two"]}))
+    assert texts([tmp_path]) == ["one", "two"]
+
+
+def test_names_that_break_a_line_or_cannot_be_written_are_escaped(tmp_path):
+    odd = tmp_path / "new\nline\x1b[31m.txt"
+    try:
+        odd.write_text("text", encoding="utf-8")
+    except OSError:
+        pytest.skip("no such names on this system")
+    (unit,) = units([odd], Settings())
+    assert unit.name.endswith("new\\x0aline\\x1b[31m.txt")
+    assert everything([unit])[0].text == "text"
+
+
+def test_settings_that_make_no_sense_are_refused():
+    with pytest.raises(DataError, match="klingon"):
+        Settings(encoding="klingon")
+    with pytest.raises(ValueError, match="longest is 0"):
+        Settings(longest=0)
+
+
+def test_a_file_that_becomes_another_while_it_is_read_is_a_fault_and_no_crash(tmp_path):
+    put(tmp_path, a_zip=files.zipped({f"{n}.txt": "x" * 100 for n in range(9)}), b_jsonl='{"text": "a"}\n' * 900_000)
+    parts = units([tmp_path], Settings())
+    put(tmp_path, a_zip=b"no zip any more", b_jsonl="")
+    found = everything(parts)
+    assert len(found) == 1 and isinstance(found[0], Fault)
+
+
+def test_readers_are_imported_only_where_text_is_read():
+    code = (
+        "import sys, upwell.text.sources as s; s._readers();"
+        "print([m for m in ('pyarrow', 'resiliparse', 'pypdfium2', 'zstandard', 'numpy', 'charset_normalizer')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")
+    assert done.stdout.strip() == "[]", done.stderr

@@ -123,8 +123,9 @@ def sniffed(head: bytes) -> str:
     if head[257:262] == b"ustar":
         return ".tar"
     start = head.lstrip()
-    if start.startswith(b"{") and (_is_object(start.split(b"\n")[0]) or b"\n" not in start):
-        return ".jsonl"
+    if re.match(rb'\[?\s*\{\s*"', start):
+        first, end, _ = start.partition(b"\n")
+        return ".jsonl" if start.startswith(b"{") and (not end or _is_object(first)) else ".json"
     start = start[:20]
     return next((suffix for magic, suffix in MAGIC if start.startswith(magic) or start.lower().startswith(magic)), "")
 

@@ -35,7 +35,7 @@ from typing import BinaryIO
 from upwell.errors import DataError
 from upwell.text import Document, Fault, packed, readers
 from upwell.text.division import divide
-from upwell.text.encodings import HEAD, UTF8, Unreadable, blocks, check_name, marked
+from upwell.text.encodings import HEAD, UTF8, Unreadable, check_name, detected, marked
 from upwell.text.readers import plain
 
 __all__ = ["Notes", "Settings", "Unit", "divide", "documents", "list_files", "read", "units"]
@@ -317,10 +317,7 @@ def _likely(file: BinaryIO, start: int, settings: Settings) -> str:
         return ""
     file.seek(start)
     head = file.read(1 << 16)
-    try:
-        found = next(blocks(io.BytesIO(head[: head.rfind(b"\n") + 1])))[1]
-    except (Unreadable, StopIteration):
-        return ""
+    found = detected(head[: head.rfind(b"\n") + 1])
     return "" if found in UTF8 else found
 
 
