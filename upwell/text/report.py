@@ -264,7 +264,9 @@ def _histogram(lengths: Mapping) -> str:
     counts = lengths.get("documents", [])
     if not sum(counts):
         return ""
-    ranges, most = _ranges(lengths), max(counts)
+    filled = [column for column, count in enumerate(counts) if count]
+    whole = slice(filled[0], filled[-1] + 1)
+    ranges, counts, most = _ranges(lengths)[whole], counts[whole], max(counts)
     columns = "".join(
         f'<rect x="{column + 0.06:.2f}" y="{100 - high:.4g}" width="0.88" height="{high:.4g}">'
         f"<title>{_ranged(ranges[column])[0]}: {counts[column]:,}</title></rect>"
@@ -381,9 +383,20 @@ def _file(one: Mapping) -> str:
 
 
 def _settings(manifest: Mapping) -> str:
-    settings = _flat(manifest.get("settings", {}))
-    rows = "".join(f"<div><dt>{_safe(name)}</dt><dd>{_safe(value)}</dd></div>" for name, value in settings)
-    return _section("settings", f'<dl class="knobs">{rows}</dl>') if rows else ""
+    """Single settings in the open, those of a step folded under its name."""
+    settings = manifest.get("settings", {})
+    single = {name: value for name, value in settings.items() if not isinstance(value, Mapping)}
+    groups = "".join(
+        f'<details class="rest"><summary>{_both(_step_name(str(name)))}</summary>{_knobs({name: value})}</details>'
+        for name, value in settings.items()
+        if value and isinstance(value, Mapping)
+    )
+    return _section("settings", _knobs(single) + groups) if settings else ""
+
+
+def _knobs(settings: Mapping) -> str:
+    rows = "".join(f"<div><dt>{_safe(name)}</dt><dd>{_safe(value)}</dd></div>" for name, value in _flat(settings))
+    return f'<dl class="knobs">{rows}</dl>' if rows else ""
 
 
 def _footer(manifest: Mapping) -> str:

@@ -111,6 +111,7 @@ STEPS = {
     "exact": ("Exact copies", "完全重复", "the same text again", "完全相同的文本"),
     "near": ("Near copies", "近似重复", "nearly the same text again", "几乎相同的文本"),
     "paragraphs": ("Repeated lines", "重复的行与段落", "what many documents share", "多篇文档共有的内容"),
+    "reading": ("Reading", "读取", "files of all kinds", "各种文件"),
     "split": ("Division", "划分", "what is learnt, by the weights of the sources", "按来源的权重决定学什么"),
 }
 
@@ -143,7 +144,7 @@ REASONS = {
 SECRETS = {"key": "密钥", "token": "令牌", "JWT": "JWT", "password": "密码", "secret": "密钥"}
 
 LANGUAGES = """
-en English 英语|zh-Hans Chinese, simplified 简体中文|zh-Hant Chinese, traditional 繁体中文
+en English 英语|zh Chinese 中文|zh-Hans Chinese, simplified 简体中文|zh-Hant Chinese, traditional 繁体中文
 und undetermined 无法确定|de German 德语|fr French 法语|es Spanish 西班牙语|it Italian 意大利语
 pt Portuguese 葡萄牙语|nl Dutch 荷兰语|ru Russian 俄语|uk Ukrainian 乌克兰语|be Belarusian 白俄罗斯语
 bg Bulgarian 保加利亚语|sr Serbian 塞尔维亚语|hr Croatian 克罗地亚语|bs Bosnian 波斯尼亚语
