@@ -34,7 +34,8 @@ def step(settings: Settings) -> Callable[[Document], Document | Dropped]:
         if settings.most and size > settings.most:
             return Dropped(document, "too long", f"{size:,} characters, at most {settings.most:,}")
         # white space is taken out only of texts so short that it matters
-        written = len("".join(document.text.split())) if size < 10 * settings.fewest + 100 else size
+        short = size < 10 * settings.fewest + 100 or document.text.isspace()
+        written = len("".join(document.text.split())) if short else size
         if not written and settings.fewest:
             return Dropped(document, "empty")
         if written < settings.fewest:

@@ -58,8 +58,8 @@ class Settings:
     """The bounds of each rule; a share is of 1. A bound of 1 (at most) or 0 (at least) turns its rule off."""
 
     fewest: int = 80
-    """Prose: texts of fewer characters that are not white space are not judged: they are too short for shares."""
-    least_letters: float = 0.55
+    """Prose: texts of fewer bytes in UTF-8 that are no white space are not judged: too short to tell shares."""
+    least_letters: float = 0.5
     """Prose: letters of any script among what is not white space."""
     most_digits: float = 0.4
     """Prose: digits among letters and digits."""
@@ -86,7 +86,7 @@ class Settings:
     most_ellipses: float = 0.3
     """Prose: lines that end in ... or … (Gopher: 0.3); from 6 lines on."""
     most_menu_lines: float = 0.8
-    """Prose: lines of at most three words, or six Chinese characters, that end in no punctuation; from 8 lines on."""
+    """Prose: lines of at most three words, or four Chinese characters, that end in no punctuation; from 8 lines on."""
     fewest_function_words: int = 2
     """Prose: different function words from 50 words on, in languages whose words are known (Gopher: 2); 0: off."""
     most_blobs: float = 0.25
@@ -120,7 +120,7 @@ def step(settings: Settings) -> Callable[[Document], Document | Dropped]:
         if document.fields is not None:
             return document
         counts = Counts(document.text, document.language, with_words=document.kind == "prose")
-        for rule in rules[document.kind] if counts.written >= fewest[document.kind] else ():
+        for rule in rules[document.kind] if counts.size >= fewest[document.kind] else ():
             if found := rule(counts, settings):
                 return Dropped(document, *found)
         return document
@@ -140,6 +140,7 @@ class Counts:
         self.letters = len(data) - len(rest) - self.space + self.beyond  # beyond ASCII nearly all are letters
         self.digits = len(rest) - len(rest.translate(None, DIGITS))
         self.symbols = len(rest.translate(None, NO_SYMBOLS))
+        self.size = len(data) - self.space
         self.written = len(text) - self.space
         """Characters that are not white space."""
         self.lines = text.split("\n") if data.count(b"\n") >= FEWEST_LINES - 1 else []
@@ -168,7 +169,7 @@ Rule = Callable[[Counts, Settings], Reason | None]
 def _prose_rules() -> list[Rule]:
     """In the order in which they are asked: the cheap ones first."""
     return [
-        _few_letters, _numbers, _symbols, _marks, _word_lengths, _few_wordy, _broken, _blobs, _filler, _bullets,
+        _numbers, _few_letters, _marks, _symbols, _word_lengths, _few_wordy, _broken, _blobs, _filler, _bullets,
         _ellipses, _repeated_lines, _menu, _frequent_word, _no_function_words, _repeated_phrases,
     ]  # fmt: skip
 
@@ -279,7 +280,7 @@ def _repeated_lines(counts: Counts, settings: Settings) -> Reason | None:
 def _menu(counts: Counts, settings: Settings) -> Reason | None:
     if len(counts.lines) < 8:
         return None
-    longest = 6 if counts.unspaced else 28
+    longest = 4 if counts.unspaced else 28
     short = [line for line in counts.lines if len(line) <= longest and line.rstrip()[-1] not in ENDS]
     short = short if counts.unspaced else [line for line in short if line.count(" ") < 3]
     share = len(short) / len(counts.lines)
