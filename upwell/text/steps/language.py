@@ -63,6 +63,7 @@ NEIGHBOURS = {
     "la": "et in est ad cum quae ex non qui ab sed ut per aut anno",
 }  # fmt: skip
 LEAST_HITS, LEAST_SHARE, MOST_OTHERS = 5, 0.2, 0.7
+WORD = 8  # characters of a long average word and the space after it
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,8 @@ def _by_words() -> Callable[[str], str]:
         counts = [(votes >> 16 * place) & 0xFFFF for place in range(len(languages))]
         second, first = sorted(counts)[-2:]
         language = languages[counts.index(first)]
-        sure = first >= max(LEAST_HITS, LEAST_SHARE * len(words)) and second <= MOST_OTHERS * first
+        count = max(len(words), len(sample) / WORD)  # a text without spaces is no single word
+        sure = first >= max(LEAST_HITS, LEAST_SHARE * count) and second <= MOST_OTHERS * first
         return language if sure and language in FREQUENT else ""
 
     return tell
