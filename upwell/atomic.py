@@ -25,7 +25,7 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     folder = Path(folder).absolute()
     partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
     try:
-        with _said_plainly(folder):
+        with said_plainly(folder):
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             yield partial
@@ -50,7 +50,7 @@ def new_file(path: str | Path) -> Iterator[Path]:
     path = Path(path).absolute()
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        with _said_plainly(path):
+        with said_plainly(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield partial
             _sync(partial)
@@ -60,7 +60,33 @@ def new_file(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _said_plainly(place: Path) -> Iterator[None]:
+def alone(path: str | Path) -> Iterator[None]:
+    """Hold a lock that ends with the process, whatever ends it. Raises ServiceError where another one holds it."""
+    path = Path(path)
+    with said_plainly(path), open(path, "a+b") as file:
+        try:
+            _lock(file)
+        except OSError:
+            raise ServiceError(
+                f"Another run is at work on {path.parent}; wait until it has ended, or choose another --out."
+            ) from None
+        yield
+
+
+def _lock(file) -> None:
+    """The system's own lock of a file; OSError where somebody else has it."""
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def said_plainly(place: Path) -> Iterator[None]:
     """Turn the system's words for a full or closed disk into one sentence."""
     try:
         yield

@@ -2,15 +2,23 @@
 
 import json
 import random
+import subprocess
+import sys
+import time
+from collections import Counter
 
 import pytest
 
 from upwell import cli
+from upwell.atomic import alone
 from upwell.errors import DataError, ServiceError, SettingsError
+from upwell.prepared import prepare
+from upwell.text import blocks
+from upwell.text.steps import privacy
 from upwell.tokens import store as store_room
 from upwell.tokens.store import Store
 from upwell.tokens.tokenizer import Tokenizer, train
-from upwell.verbs.prepare import Settings, prepare
+from upwell.verbs.prepare import Settings
 
 WORDS = "the river runs slowly through old towns where people sell bread and fish under grey stone bridges".split()
 
@@ -52,11 +60,13 @@ def test_every_document_is_learnt_held_out_or_left_out_with_a_reason(tmp_path):
     report = prepared.report
     learnt, held = lines_of(tmp_path / "out" / "train.jsonl"), lines_of(tmp_path / "out" / "heldout.jsonl")
     dropped = lines_of(tmp_path / "out" / "dropped.jsonl")
-    assert report["documents"] == 124 == len(learnt) + len(held) + len(dropped)
-    assert report["dropped"] == {"empty": 1, "near repetition": 1, "repetition": 2}
+    assert report["read"]["documents"] == 124 == len(learnt) + len(held) + len(dropped) and prepared.dropped == 4
+    reasons = {step["name"]: step["dropped"] for step in report["steps"] if step["dropped"]}
+    assert reasons == {"length": {"empty": 1}, "near": {"near repetition": 1}, "exact": {"repetition": 2}}
+    assert [step["in"] for step in report["steps"]] == sorted((step["in"] for step in report["steps"]), reverse=True)
     assert {one["source"].rpartition(":")[2] for one in dropped} == {"1", "2", "3", "4"}
     assert report["train"]["documents"] == len(learnt) and report["heldout"]["documents"] == len(held) > 0
-    assert {"text", "source", "title"} == set(learnt[0])
+    assert {"text", "source", "title", "language"} == set(learnt[0])
     assert all(not set("\r\x07") & set(one["text"]) for one in learnt + held)
 
 
@@ -147,7 +157,7 @@ def test_a_file_in_an_unknown_encoding_is_refused(tmp_path, capsys):
 def test_ten_lines_are_too_little_and_the_sentence_says_how_much_is_needed(tmp_path, capsys):
     (tmp_path / "ten.txt").write_text("A line of text.\n" * 10, encoding="utf-8")
     told = refused(tmp_path, capsys, tmp_path / "ten.txt")
-    assert "159 characters in 1 documents" in told and "20,000 are needed" in told and "upwell fetch" in told
+    assert "160 characters in 1 documents" in told and "20,000 are needed" in told and "upwell fetch" in told
     assert len(told.splitlines()) == 1
 
 
@@ -172,14 +182,102 @@ def test_a_full_disk_leaves_the_old_folder_whole(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "text"]
 
 
-def test_ctrl_c_leaves_nothing_half_written(tmp_path):
+def test_ctrl_c_leaves_nothing_half_written_and_the_same_command_goes_on(tmp_path, monkeypatch):
     def stop(stage, done, total):
         if stage == "tokens":
             raise KeyboardInterrupt
 
+    settings = usual(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        prepare(usual(tmp_path), stop)
-    assert [path.name for path in tmp_path.iterdir()] == ["text"]
+        prepare(settings, stop)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.work", "text"]
+    made = []
+    monkeypatch.setattr(blocks._Maker, "made", lambda self: made.append(self))
+    prepare(settings)
+    assert not made and sorted(path.name for path in tmp_path.iterdir()) == ["out", "text"]
+    with pytest.raises(TypeError):
+        prepare(usual(tmp_path, skip=("quality",)))
+    assert made
+
+
+def test_a_second_run_into_the_same_folder_is_refused(tmp_path):
+    (tmp_path / ".out.work").mkdir()
+    with alone(tmp_path / ".out.work" / "lock"), pytest.raises(ServiceError, match="Another run is at work"):
+        prepare(usual(tmp_path))
+    assert prepare(usual(tmp_path)).fresh
+
+
+def test_the_number_of_workers_and_the_memory_change_no_byte(tmp_path, monkeypatch):
+    monkeypatch.setattr(blocks, "TASK", 5000)  # many blocks
+    prepare(usual(tmp_path))
+    for name, more in (("two", {"workers": 2}), ("small", {"memory": 1e-5})):
+        prepare(Settings(paths=(tmp_path / "text",), out=tmp_path / name, vocab_size=400, **more))
+        assert contents(tmp_path / name) == contents(tmp_path / "out")
+
+
+def test_kill_9_at_any_moment_and_the_same_command_gives_the_same_bytes(tmp_path):
+    corpus(tmp_path / "text", documents=4000)
+    call = [sys.executable, "-m", "upwell", "prepare", str(tmp_path / "text"), "--vocab-size", "400", "--out"]
+    subprocess.run([*call, str(tmp_path / "whole")], check=True, capture_output=True)
+    for wait in (0.8, 1.3, 1.8, 2.5):
+        process = subprocess.Popen([*call, str(tmp_path / "out")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(wait)
+        process.kill()
+        process.wait()
+    subprocess.run([*call, str(tmp_path / "out")], check=True, capture_output=True)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "text", "whole"]
+
+
+def test_a_line_in_too_many_documents_stays_in_the_first_only(tmp_path):
+    rng, notice = random.Random(3), "Share this page with all of your friends today!"
+    lines = [json.dumps({"text": f"{' '.join(sentence_of(rng) for _ in range(6))}\n{notice}"}) for _ in range(60)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    prepared = prepare(Settings(paths=(tmp_path / "a.jsonl",), out=tmp_path / "out", vocab_size=400))
+    texts = {one["source"]: one["text"] for part in ("train", "heldout")
+             for one in lines_of(tmp_path / "out" / f"{part}.jsonl")}  # fmt: skip
+    assert [source.rpartition(":")[2] for source, text in texts.items() if notice in text] == ["1"]
+    changed = {step["name"]: step["changed"] for step in prepared.report["steps"]}
+    assert changed["paragraphs"] == {"repeated line or paragraph removed": 59}
+
+
+def test_weights_draw_a_part_of_a_source_or_take_it_several_times(tmp_path):
+    for name, seed in (("few", 1), ("many", 2)):
+        corpus(tmp_path / name, documents=200, seed=seed)
+    settings = Settings(paths=(tmp_path / "few", tmp_path / "many"), weights=(0.5, 2), out=tmp_path / "out",
+                        vocab_size=400)  # fmt: skip
+    prepared = prepare(settings)
+    learnt = lines_of(tmp_path / "out" / "train.jsonl")
+    few = [one["text"] for one in learnt if "few" in one["source"]]
+    many = Counter(one["text"] for one in learnt if "many" in one["source"])
+    assert 70 < len(few) < 120 and set(many.values()) == {2}
+    assert prepared.report["steps"][-1]["dropped"]["not drawn"] == 200 - len(few) - sum(
+        "few" in one["source"] for one in lines_of(tmp_path / "out" / "heldout.jsonl"))  # fmt: skip
+
+
+def test_whole_files_can_be_held_out(tmp_path):
+    rng = random.Random(4)
+    for number in range(40):
+        lines = [json.dumps({"text": " ".join(sentence_of(rng) for _ in range(6))}) for _ in range(5)]
+        (tmp_path / "text").mkdir(exist_ok=True)
+        (tmp_path / "text" / f"{number:02}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    prepare(Settings(paths=(tmp_path / "text",), out=tmp_path / "out", vocab_size=400, split="source", heldout=0.2))
+    files = [{one["source"].rpartition(":")[0] for one in lines_of(tmp_path / "out" / f"{part}.jsonl")}
+             for part in ("train", "heldout")]  # fmt: skip
+    assert files[1] and not files[0] & files[1]
+
+
+def test_what_was_masked_can_be_put_back(tmp_path):
+    text = corpus(tmp_path / "text")
+    rng = random.Random(9)
+    letter = " ".join(sentence_of(rng) for _ in range(5)) + " Write to jane.doe@riverbank.org today."
+    (text / "letter.txt").write_text(letter, encoding="utf-8")
+    made = tmp_path / "map.json"
+    prepare(Settings(paths=(text,), out=tmp_path / "out", vocab_size=400, privacy=privacy.Settings(map=made)))
+    everything = "".join(one["text"] for part in ("train", "heldout")
+                         for one in lines_of(tmp_path / "out" / f"{part}.jsonl"))  # fmt: skip
+    assert "jane.doe" not in everything and "jane.doe" not in (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert letter in privacy.unmask(everything, json.loads(made.read_text(encoding="utf-8")))
 
 
 def test_something_else_is_never_overwritten(tmp_path):

@@ -125,9 +125,8 @@ class Walk:
         with terminal.Progress("prepare", total=100) as bar:
             made = prepare.prepare(wanted, lambda stage, done, whole: bar.update(100 * done / whole, {"now": stage}))
         prepare.show(made)
-        dropped = sum(made.report["dropped"].values())
         return made, (f"{made.report['train']['documents']:,} documents, {len(made.train):,} tokens to learn, "
-                      f"{len(made.heldout):,} held out, {dropped:,} left out")  # fmt: skip
+                      f"{len(made.heldout):,} held out, {made.dropped:,} left out")  # fmt: skip
 
     def pretrain(self):
         """The model."""

@@ -1,1 +1,1 @@
-"""One file a step: Settings · step(settings) -> function(Document) -> Document | Dropped, pure, called in many processes."""
+"""One file a step: Settings · step(settings) -> function(Document) -> Document | Dropped; pure, run in all workers."""

@@ -1,0 +1,331 @@
+"""A prepared folder: text of many files as clean, distinct, divided documents and as tokens, with its report.
+
+    prepare(settings, progress) -> Prepared     make it, go on with it after a stop, or find it up to date
+    opened(folder) -> Prepared                  one that is there
+
+The folder appears whole or not at all. While it is made, what is done lies in a hidden folder beside it, and the same
+command goes on from there, whatever stopped it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from upwell import __version__
+from upwell.atomic import alone, new_folder, said_plainly, write_file
+from upwell.errors import ServiceError, SettingsError, UpwellError
+from upwell.text import Document, blocks, corpus, report, sources
+from upwell.text.runner import Engine, Local
+
+if TYPE_CHECKING:
+    from upwell.tokens.store import Store
+    from upwell.tokens.tokenizer import Tokenizer
+    from upwell.verbs.prepare import Settings
+
+CONTENTS = {"train.jsonl", "heldout.jsonl", "dropped.jsonl", "train", "heldout", "manifest.json", "report.html"}
+CONTENTS |= {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"}
+LEAST_CHARACTERS = 20_000
+AT_ONCE = 512
+SMALL = 16_000_000  # bytes below which starting other processes takes longer than the work
+WORKER = 400 << 20  # bytes that one worker takes, about
+BUFFER = 1 << 22
+AS_ONE_LIKES = ("out", "paths", "tokenizer", "workers", "memory", "engine", "max_errors", "dry_run", "show", "json")
+"""Settings that do not change what comes out."""
+Progress = Callable[[str, float, float], None]
+"""Told the stage, how much of it is done, and the whole of it."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared folder, opened. report: manifest.json; fresh: False where it was there before."""
+
+    folder: Path
+    train: "Store"
+    heldout: "Store"
+    tokenizer: "Tokenizer"
+    report: dict
+    fresh: bool
+
+    @property
+    def dropped(self) -> int:
+        """Documents that were left out."""
+        return sum(sum(step["dropped"].values()) for step in self.report["steps"])
+
+
+def prepare(settings: "Settings", progress: Progress | None = None) -> Prepared:
+    """Write settings.out, or find that it is already what these texts and settings give; open it.
+
+    Raises DataError for text that cannot be read or is too little, SettingsError for an `out` that would overwrite
+    something else, ServiceError for a full disk or a second run on the same folder; then `out` is as it was before.
+    """
+    progress = progress or (lambda stage, done, total: None)
+    _check_out(settings)
+    groups = grouped(settings)
+    inputs = _inputs(settings, [unit for _, units in groups for unit in units])
+    key = _key(settings, inputs)
+    manifest = read_manifest(settings.out)
+    if manifest.get("key") == key and _same_sizes(settings.out, manifest):
+        progress("done", 1, 1)
+        return opened(settings.out, fresh=False)
+    work = _work_folder(settings.out)
+    with said_plainly(work):
+        work.mkdir(parents=True, exist_ok=True)
+    try:
+        with alone(work / "lock"):
+            made = _make(settings, groups, inputs, key, work, progress)
+    except UpwellError as error:
+        if not isinstance(error, ServiceError) or isinstance(error.__cause__, OSError):
+            shutil.rmtree(work, ignore_errors=True)  # a fault in the data, or the disk is full: nothing is left behind
+        raise
+    shutil.rmtree(work, ignore_errors=True)
+    progress("done", 1, 1)
+    return made
+
+
+def opened(folder: Path, fresh: bool = False) -> Prepared:
+    """A prepared folder. Raises DataError for what is none."""
+    from upwell.tokens.store import Store
+    from upwell.tokens.tokenizer import Tokenizer
+
+    manifest = read_manifest(folder)
+    return Prepared(folder, Store(folder / "train"), Store(folder / "heldout"), Tokenizer.load(folder), manifest, fresh)
+
+
+def grouped(settings: "Settings") -> list[tuple[float, list[sources.Unit]]]:
+    """The weight and the units of each path. DataError for a path with nothing in it."""
+    reading = settings.how_to_read
+    if not settings.weights:
+        return [(1.0, sources.units(settings.paths, reading))]
+    pairs = zip(settings.weights, settings.paths, strict=True)
+    return [(weight, sources.units([path], reading)) for weight, path in pairs]
+
+
+def work_of(settings: "Settings", folder: Path, key: str) -> blocks.Work:
+    """What is the same for all blocks."""
+    steps = tuple((name, getattr(settings, name)) for name in blocks.STEPS if name not in settings.skip)
+    return blocks.Work(str(folder), key, settings.how_to_read, steps, settings.near < 1, settings.repeated > 0,
+                       settings.seed, settings.split, settings.max_errors)  # fmt: skip
+
+
+def documents(settings: "Settings", faults: list | None = None) -> Iterator[Document]:
+    """Documents as the steps leave them, one after the other in this process; nothing is written or compared.
+
+    faults: what cannot be read is put there.
+    """
+    work = work_of(settings, Path("."), "")
+    steps = [(name, blocks.function(name, wanted, {})) for name, wanted in work.steps]
+    for _, units in grouped(settings):
+        for unit in units:
+            for item in sources.documents(unit, work.reading):
+                if not isinstance(item, Document):
+                    if faults is not None:
+                        faults.append(item)
+                    continue
+                _, result = blocks.stepped(item, steps)
+                if isinstance(result, Document):
+                    yield result
+
+
+def engine_of(settings: "Settings", size: int) -> AbstractContextManager[Engine]:
+    """What runs the tasks: processes here, or a cluster."""
+    if settings.engine != "local":
+        from upwell.text import cluster
+
+        return cluster.engine(None if settings.engine == "ray" else settings.engine, settings.workers)
+    most = max(1, int(settings.memory * 2**30) // WORKER)
+    workers = settings.workers or min(os.cpu_count() or 1, most)
+    return Local(1 if size < SMALL and not settings.workers else workers)
+
+
+def _make(settings: "Settings", groups, inputs: list[dict], key: str, work: Path, progress: Progress) -> Prepared:
+    size = sum(unit.bytes for _, units in groups for unit in units)
+    with engine_of(settings, size) as engine:
+        built = corpus.build(groups, work_of(settings, work, _steps_key(settings)),
+                             settings.compared(getattr(engine, "workers", 1)), engine,
+                             lambda stage, done: progress(stage, 0.7 * done, 1), settings.skip_unreadable)  # fmt: skip
+    corpus.enough(built, LEAST_CHARACTERS)
+    with new_folder(settings.out) as folder:
+        for name, parts in built.parts.items():
+            _joined(folder / f"{name}.jsonl", parts)
+        found = _manifest(settings, inputs, built) | _as_tokens(folder, settings, built, progress)
+        (folder / "report.html").write_text(report.page(found, built.samples), encoding="utf-8")
+        found |= {"key": key, "hashes": _hashes(folder)}
+        text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+        (folder / "manifest.json").write_text(text, encoding="utf-8", errors="backslashreplace")
+    if built.originals:
+        write_file(settings.privacy.map, json.dumps(built.originals, ensure_ascii=False, indent=1).encode())
+    return opened(settings.out, fresh=True)
+
+
+def _joined(path: Path, parts: Iterable[Path]) -> None:
+    with open(path, "wb") as whole:
+        for part in parts:
+            with open(part, "rb") as file:
+                shutil.copyfileobj(file, whole, BUFFER)
+
+
+def _manifest(settings: "Settings", inputs: list[dict], built: corpus.Corpus) -> dict:
+    from upwell.settings import plain
+
+    decisive = {key: value for key, value in plain(settings).items() if key not in AS_ONE_LIKES}
+    weights = dict(zip(map(str, settings.paths), settings.weights, strict=False))
+    return {"upwell": __version__, "settings": decisive, "inputs": inputs, "files": len(inputs), "sources": weights,
+            "faults": built.faults, **built.tally}  # fmt: skip
+
+
+# ---- tokens ----
+
+
+def _as_tokens(folder: Path, settings: "Settings", built: corpus.Corpus, progress: Progress) -> dict:
+    """The tokenizer and both stores; gives their part of the manifest."""
+    from upwell.tokens.tokenizer import Tokenizer, train
+
+    progress("tokenizer", 0.7, 1)
+    if settings.tokenizer:
+        tokenizer = Tokenizer.load(settings.tokenizer)
+    else:
+        tokenizer = train(texts_of(folder / "train.jsonl"), settings.vocab_size)
+    tokenizer.save(folder)
+    found, begin = {}, 0.75
+    for part, share in (("train", 0.23), ("heldout", 0.02)):
+        counts = built.tally[part]
+        tokens = _store(folder, part, counts, tokenizer, partial(_told, progress, begin, share))
+        found[part], begin = counts | {"tokens": tokens}, begin + share
+    per_token = found["train"]["bytes"] / max(found["train"]["tokens"] - found["train"]["documents"], 1)
+    asked = None if settings.tokenizer else settings.vocab_size
+    kind = {"vocab_size": tokenizer.vocab_size, "asked": asked, "bytes_per_token": per_token, "hash": tokenizer.hash}
+    return found | {"tokenizer": kind}
+
+
+def _told(progress: Progress, begin: float, share: float, done: float) -> None:
+    progress("tokens", begin + share * done, 1)
+
+
+def _store(folder: Path, part: str, counts: dict, tokenizer: "Tokenizer", told: Callable[[float], None]) -> int:
+    from upwell.tokens.store import write
+
+    def ids() -> Iterator[list[int]]:
+        waiting, done = [], 0
+        told(0)
+        for text in texts_of(folder / f"{part}.jsonl"):
+            waiting.append(text)
+            if len(waiting) == AT_ONCE:
+                yield from tokenizer.encode_batch(waiting)
+                done, waiting = done + AT_ONCE, []
+                told(done / counts["documents"])
+        yield from tokenizer.encode_batch(waiting)
+
+    index = write(folder / part, ids(), tokenizer.vocab_size, tokenizer.end, counts.get("bytes", 0), tokenizer.hash)
+    return index["tokens"]
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """The texts of a file of JSON lines, one at a time."""
+    with open(path, "rb") as file:
+        for line in file:
+            yield json.loads(line)["text"]
+
+
+def documents_of(path: Path) -> Iterator[Document]:
+    """The documents of a file of JSON lines that `prepare` wrote."""
+    with open(path, "rb") as file:
+        for line in file:
+            yield blocks.document_of(json.loads(line))
+
+
+# ---- the folder ----
+
+
+def _check_out(settings: "Settings") -> None:
+    """Refuse to put a prepared folder where something else stands, or among the texts it is made of."""
+    out = settings.out.resolve()
+    for path in [path.resolve() for path in settings.paths if str(path) != sources.STDIN]:
+        if path == out or out in path.parents or (path in out.parents and not out.name.startswith(".")):
+            raise SettingsError(f"--out {settings.out} and the text {path} lie inside each other; name another --out.")
+    if out.is_file() or out.is_dir() and {path.name for path in out.iterdir()} - CONTENTS:
+        raise SettingsError(f"--out {settings.out} is there and is no prepared folder; name a new one.")
+
+
+def _work_folder(out: Path) -> Path:
+    out = out.absolute()
+    return out.with_name(f".{out.name}.work")
+
+
+def _inputs(settings: "Settings", units: list[sources.Unit]) -> list[dict]:
+    """Every file: its name, size, SHA-256 and licence, where a licence lies beside it."""
+    found = {}
+    for unit in units:
+        for path in filter(None, (unit.path, unit.partner)):
+            if path not in found:
+                found[path] = {"name": unit.name if path == unit.path else path, "bytes": os.path.getsize(path),
+                               "sha256": sha256(Path(path)), "licence": _licence(Path(path))}  # fmt: skip
+    return list(found.values())
+
+
+def _licence(path: Path) -> str:
+    """The first line of a licence that lies beside a file."""
+    for name in ("LICENCE.txt", "LICENSE", "LICENSE.txt", "LICENCE"):
+        beside = path.parent / name
+        if beside.is_file() and beside != path:
+            lines = map(str.strip, beside.read_text("utf-8", "replace").splitlines())
+            return next(filter(None, lines), "")
+    return ""
+
+
+def _key(settings: "Settings", inputs: list[dict]) -> str:
+    """What decides the result: settings, and the SHA-256 of every file of text and of the tokenizer."""
+    from upwell.settings import plain
+
+    decisive = {key: value for key, value in plain(settings).items() if key not in AS_ONE_LIKES}
+    tokenizer = settings.tokenizer and settings.tokenizer / "tokenizer.json"
+    known = sha256(tokenizer) if tokenizer and tokenizer.is_file() else ""
+    against = [sha256(path) for path in settings.decontaminate.against if path.is_file()]
+    return _hash([__version__, decisive, [[one["name"], one["sha256"]] for one in inputs], known, against])
+
+
+def _steps_key(settings: "Settings") -> str:
+    """What decides a block: the settings of reading and of the steps."""
+    from upwell.settings import plain
+
+    against = [[str(path), path.stat().st_mtime_ns] for path in settings.decontaminate.against if path.exists()]
+    return _hash([__version__, plain(replace(work_of(settings, Path("."), ""), most_faults=0)), against,
+                  settings.max_errors])  # fmt: skip
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def read_manifest(folder: Path) -> dict:
+    """manifest.json of a folder, {} where there is none."""
+    try:
+        found = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _hashes(folder: Path) -> dict[str, dict]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files
+    }
+
+
+def _same_sizes(folder: Path, manifest: dict) -> bool:
+    files = manifest.get("hashes", {})
+    there = all((folder / name).is_file() for name in files)
+    return bool(files) and there and all((folder / name).stat().st_size == one["bytes"] for name, one in files.items())
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

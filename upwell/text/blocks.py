@@ -1,0 +1,330 @@
+"""Units of files become blocks of documents on disk: read, put through the steps, with what is compared of each.
+
+    make(work, task) -> summary         one task, in whatever process; pure: the same files and settings, the same bytes
+
+A block is a group of files whose names begin alike, in the work folder:
+
+    000007.docs.jsonl       the documents that the steps kept, one a line; .offset.npy says where each begins
+    000007.dropped.jsonl    those that they left out, with the reason
+    000007.*.npy            sorted keys for `dedup`, signatures of lines and paragraphs, sorted
+    000007.json             the summary, written last: a block with it is whole, and is not made again
+
+Memory is bounded by a batch of a few hundred thousand characters, whatever the size of a file.
+"""
+
+import bisect
+import importlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from upwell.atomic import said_plainly, write_file
+from upwell.text import Document, Dropped, Fault, dedup, signatures, sources
+from upwell.text.faults import Faults
+from upwell.text.split import lot
+
+STEPS = ("repair", "secrets", "privacy", "length", "quality", "language", "decontaminate", "toxic")
+"""In this order: what a later step drops is shown and kept aside, and so must hold no personal data."""
+BATCH = 1 << 18  # characters
+TASK = 8_000_000  # bytes of files that make one block
+SAMPLES, SAMPLE = 3, 400
+EDGES = tuple(round(10 ** (1 + exponent / 4)) for exponent in range(25))  # 10 to 10 million characters
+PLAIN = Document("", "")
+Steps = Sequence[tuple[str, Callable[[Document], Document | Dropped]]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is the same for all blocks of a run."""
+
+    folder: str
+    key: str
+    """Stands for the settings and the version: a block made with another one is made again."""
+    reading: sources.Settings
+    steps: tuple[tuple[str, Any], ...]
+    """Names of steps and their settings, in their order."""
+    near: bool
+    """Whether near repetitions will be looked for."""
+    lines: bool
+    """Whether repeated lines and paragraphs will be looked for."""
+    seed: int = 0
+    split: str = "document"
+    """What is held out: see corpus.Settings."""
+    most_faults: int = 20
+
+
+@dataclass(frozen=True)
+class Task:
+    """One block: its number, the units that are read for it, and the weight of their documents."""
+
+    number: int
+    units: tuple[sources.Unit, ...]
+    weight: float = 1.0
+
+    @property
+    def bytes(self) -> int:
+        """Of the files."""
+        return sum(unit.bytes for unit in self.units)
+
+
+@dataclass
+class Tally:
+    """What is counted of a block."""
+
+    documents: int = 0
+    characters: int = 0
+    bytes: int = 0
+    lost: Counter = field(default_factory=Counter)
+    dropped: dict[str, Counter] = field(default_factory=dict)
+    changed: dict[str, Counter] = field(default_factory=dict)
+    samples: dict[str, list[dict]] = field(default_factory=dict)
+    kinds: Counter = field(default_factory=Counter)
+    languages: Counter = field(default_factory=Counter)
+    tasks: Counter = field(default_factory=Counter)
+    lengths: list[int] = field(default_factory=lambda: [0] * (len(EDGES) + 1))
+
+    def note(self, step: str, changes: Iterable[tuple[str, int]]) -> None:
+        """What a step changed in a document."""
+        if changes:
+            self.changed.setdefault(step, Counter()).update(dict(changes))
+
+    def leave(self, step: str, one: Dropped) -> None:
+        """A document is left out by a step."""
+        self.dropped.setdefault(step, Counter())[one.reason] += 1
+        self.lost[step] += len(one.document.text)
+        shown = self.samples.setdefault(f"{step}: {one.reason}", [])
+        if len(shown) < SAMPLES:
+            shown.append({"source": one.document.source, "text": one.document.text[:SAMPLE], "detail": one.detail})
+
+    def keep(self, document: Document, times: int = 1) -> None:
+        """A document stays; times -1: one that stayed goes after all."""
+        self.kinds[document.kind] += times
+        self.languages[document.language or "und"] += times
+        if document.fields:
+            self.tasks[str(document.fields.get("task"))] += times
+        self.lengths[bisect.bisect_right(EDGES, len(document.text))] += times
+
+
+def tasks_of(groups: list[tuple[float, list[sources.Unit]]]) -> list[Task]:
+    """Units of several sources, each with its weight, in their order; a few megabytes of one source to a task."""
+    tasks = []
+    for weight, units in groups:
+        size, parts = TASK, []
+        for unit in units:
+            if size + unit.bytes > TASK:
+                parts.append([])
+                size = 0
+            parts[-1].append(unit)
+            size += unit.bytes
+        tasks += [Task(len(tasks) + number, tuple(part), weight) for number, part in enumerate(parts)]
+    return tasks
+
+
+def make(work: Work, task: Task) -> dict:
+    """Make one block, or find it made; gives its summary. Raises ServiceError for a full disk."""
+    path = f"{work.folder}/{task.number:06d}"
+    with said_plainly(Path(work.folder)):
+        return finished(path, work.key, task) or _Maker(work, path, task).made()
+
+
+def finished(path: str, key: str, task: Task) -> dict | None:
+    """The summary of a block that is there already, made of the same files with the same settings."""
+    try:
+        summary = json.loads(Path(f"{path}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return summary if summary.get("key") == [key, identity(task)] else None
+
+
+def identity(task: Task) -> list:
+    """What tells whether the files of a task are as they were."""
+    found = []
+    for unit in task.units:
+        state = os.stat(unit.path)
+        found.append([*map(str, (getattr(unit, one.name) for one in fields(unit))), state.st_size, state.st_mtime_ns])
+    return found
+
+
+class _Maker:
+    """One block on its way."""
+
+    def __init__(self, work: Work, path: str, task: Task):
+        self.work, self.path, self.task = work, path, task
+        self.tally, self.faults = Tally(), Faults(work.most_faults)
+        self.keys, self.offsets = dedup.Keys(work.near), [0]
+        self.lots: list[float] = []
+        self.sizes: list[tuple[int, int]] = []
+        self.lines: list[np.ndarray] = []
+        self.batch: list[Document] = []
+        self.originals: dict[str, str] = {}
+
+    def made(self) -> dict:
+        """The summary; all files are on disk."""
+        self.steps = [(name, function(name, settings, self.originals)) for name, settings in self.work.steps]
+        with open(f"{self.path}.docs.jsonl", "wb") as kept, open(f"{self.path}.dropped.jsonl", "wb") as dropped:
+            characters = 0
+            for document in self.through(dropped):
+                self.batch.append(document)
+                characters += len(document.text)
+                if characters >= BATCH:
+                    self.write(kept)
+                    characters = 0
+            self.write(kept)
+        return self.finish()
+
+    def through(self, dropped) -> Iterator[Document]:
+        """Documents that every step kept; the others go into the file."""
+        for unit in self.task.units:
+            for item in sources.documents(unit, self.work.reading):
+                if isinstance(item, Fault):
+                    self.faults.add(item)
+                    continue
+                self.tally.documents += 1
+                self.tally.characters += len(item.text)
+                self.tally.bytes += size_of(item.text)[1]
+                self.tally.note("read", item.changes)
+                name, result = stepped(item, self.steps, self.tally)
+                if isinstance(result, Document):
+                    yield result
+                else:
+                    self.tally.leave(name, result)
+                    dropped.write(line(left_out(result, name)))
+
+    def write(self, kept) -> None:
+        """A batch of documents to disk, and what is compared of them."""
+        first = len(self.offsets) - 1
+        for document in self.batch:
+            self.tally.keep(document)
+            self.lots.append(lot_of(document, self.work.split, self.work.seed))
+            self.sizes.append(size_of(document.text))
+            self.offsets.append(self.offsets[-1] + kept.write(line(record(document))))
+        texts = [document.text for document in self.batch]
+        units = signatures.units(texts) if self.work.near or self.work.lines else []
+        self.keys.add(texts, units)
+        if self.work.lines:
+            self.lines.append(lines_of(self.batch, units, first))
+        self.batch = []
+
+    def finish(self) -> dict:
+        self.keys.save(self.path)
+        np.save(f"{self.path}.offset.npy", np.array(self.offsets, np.int64))
+        np.save(f"{self.path}.lot.npy", np.array(self.lots))
+        np.save(f"{self.path}.size.npy", np.array(self.sizes, np.int64).reshape(-1, 2))
+        if self.work.lines:
+            lines = np.concatenate([*self.lines, np.empty((0, 2), np.uint64)])
+            np.save(f"{self.path}.lines.npy", np.unique(lines, axis=0))
+        summary = {
+            "key": [self.work.key, identity(self.task)], "kept": len(self.offsets) - 1, "faults": plain(self.faults),
+            "originals": self.originals, **vars(self.tally),
+        }  # fmt: skip
+        write_file(f"{self.path}.json", json.dumps(summary, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        return json.loads(json.dumps(summary))
+
+
+def lines_of(documents: Sequence[Document], units: Sequence[signatures.Units], first: int) -> np.ndarray:
+    """(lines, 2) uint64: signature and document, numbered from `first`.
+
+    In code the same line in many files is how the language is written, and examples stay as they are: neither has any.
+    """
+    found = signatures.lines(units)
+    owner = np.repeat(np.arange(len(documents)), [document.text.count("\n") + 1 for document in documents])
+    judged = np.array([document.kind != "code" and document.fields is None for document in documents], bool)
+    wanted = (found != 0) & judged[owner]
+    return np.column_stack([found[wanted], owner[wanted].astype(np.uint64) + np.uint64(first)])
+
+
+def stepped(document: Document, steps: Steps, tally: Tally | None = None) -> tuple[str, Document | Dropped]:
+    """The document after all steps, or what the step of this name said of it."""
+    tally = tally or Tally()
+    for name, step in steps:
+        before, result = document.changes, step(document)
+        if isinstance(result, Dropped):
+            return name, result
+        document = result
+        if document.changes != before:
+            more = Counter(dict(document.changes))
+            more.subtract(dict(before))
+            tally.note(name, (+more).items())
+    if not document.text.strip():
+        return "length", Dropped(document, "empty")
+    return "", document
+
+
+def function(name: str, settings: Any, originals: dict[str, str]) -> Callable[[Document], Document | Dropped]:
+    """The function of a step; what the step of personal data masked is collected in originals."""
+    module = importlib.import_module(f"upwell.text.steps.{name}")
+    if name != "privacy" or settings.map is None:
+        return module.step(settings)
+    both = module.step_with_map(settings)
+
+    def masked(document: Document) -> Document:
+        result, part = both(document)
+        originals.update(part)
+        return result
+
+    return masked
+
+
+def plain(faults: Faults) -> dict:
+    """Faults as JSON knows them."""
+    return {"count": faults.count, "first": [[one.source, one.message] for one in faults.first], "kinds": faults.kinds}
+
+
+def joined(parts: Iterable[Mapping[str, Any]], most: int) -> Faults:
+    """The faults of several blocks together."""
+    faults = Faults(most)
+    for part in parts:
+        faults.count += part["count"]
+        faults.first += [Fault(*one) for one in part["first"]][: max(most - len(faults.first), 0)]
+        for kind, (count, source) in part["kinds"].items():
+            faults.kinds.setdefault(kind, [0, source])[0] += count
+    return faults
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Its characters and bytes."""
+    return len(text), len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def lot_of(document: Document, split: str, seed: int) -> float:
+    """The number that decides on which side it is: its own, or that of its whole file."""
+    return lot(document if split == "document" else Document(source_file(document.source), ""), seed)
+
+
+def source_file(source: str) -> str:
+    """A document's file, without the line."""
+    name, _, line = source.rpartition(":")
+    return name if name and line.isdigit() else source
+
+
+def record(document: Document) -> dict:
+    """A document as a line of a file; what it does not say is left out."""
+    found = {one.name: getattr(document, one.name) for one in fields(document)}
+    wanted = {"text"} | ({"title"} if document.label and document.fields is None else set())  # see examples: no class
+    return {key: value for key, value in found.items() if key in wanted or value != getattr(PLAIN, key)}
+
+
+def document_of(found: Mapping[str, Any]) -> Document:
+    """The document of such a line."""
+    changes = tuple((reason, count) for reason, count in found.get("changes", ()))
+    return Document(**{**found, "changes": changes})
+
+
+def left_out(one: Dropped, step: str) -> dict:
+    """A document that is left out, as a line of a file."""
+    return {"source": one.document.source, "step": step, "reason": one.reason, "detail": one.detail,
+            "text": one.document.text}  # fmt: skip
+
+
+def line(found: Mapping[str, Any]) -> bytes:
+    """As JSON; half a surrogate pair, which has no UTF-8 form, is written as JSON's escape."""
+    try:
+        return json.dumps(found, ensure_ascii=False).encode("utf-8") + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(found).encode("ascii") + b"\n"
