@@ -227,6 +227,8 @@ def everything():
     """Name -> bytes of a good file of each format that upwell reads."""
     import gzip
 
+    import zstandard
+
     return {
         "a.txt": (SENTENCE + "\n" + CHINESE).encode(),
         "a.jsonl": "\n".join(json.dumps({"text": SENTENCE, "title": str(n)}) for n in range(5)).encode(),
@@ -250,5 +252,6 @@ def everything():
         "a.arrow": arrow({"text": [SENTENCE]}),
         "a.zip": zipped({"in/a.txt": SENTENCE, "b.jsonl": json.dumps({"text": CHINESE})}),
         "a.tar": tarred({"in/a.txt": SENTENCE, "b.txt": CHINESE}),
+        "a.csv.zst": zstandard.compress(f"text\n{SENTENCE}\n".encode()),
         "a.tar.gz": gzip.compress(tarred({"a.txt": SENTENCE}), mtime=0),
     }

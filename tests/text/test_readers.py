@@ -13,6 +13,7 @@ import time
 import zipfile
 
 import pytest
+import zstandard
 
 from tests.text import reader_files as files
 from tests.text.reader_files import CHINESE, SENTENCE
@@ -47,6 +48,11 @@ def pair_of(document):
 
 
 # ---- kinds of text ----
+
+
+def test_formats_that_only_look_like_text_are_refused(tmp_path):
+    assert "found RTF" in fault(found(tmp_path, "a.rtf", "{\\rtf1 Hello}"))
+    assert "binary file" in fault(found(tmp_path, "a.odt", files.zipped({"content.xml": SENTENCE})))
 
 
 @pytest.mark.parametrize(
@@ -344,8 +350,6 @@ def test_half_a_crawl_is_a_fault_behind_what_is_whole(tmp_path):
 
 
 def test_texts_are_read_out_of_every_compression(tmp_path):
-    import zstandard
-
     line = json.dumps({"text": SENTENCE}).encode() + b"\n"
     packers = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zstandard.compress}
     for suffix, pack in packers.items():
@@ -356,8 +360,6 @@ def test_texts_are_read_out_of_every_compression(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.tgz", "a.tar.bz2", "a.tar.xz", "a.tar.zst", "a.zip"])
 def test_archives_are_read_as_folders(tmp_path, name):
-    import zstandard
-
     entries = {"b/x.py": "print()", "a.txt": SENTENCE, "__MACOSX/a.txt": "no", "b/.hidden": "no"}
     plain = files.zipped(entries) if name.endswith("zip") else files.tarred(entries)
     packers = {"z": gzip.compress, "2": bz2.compress, "t": zstandard.compress}
@@ -419,6 +421,12 @@ def test_a_broken_or_locked_archive_is_a_fault(tmp_path):
     whole = files.zipped({"a.txt": SENTENCE * 50, "b.txt": CHINESE})
     assert "cannot be read" in fault(found(tmp_path, "a.zip", whole[:-30]))
     assert "cannot be read" in fault(found(tmp_path, "a.txt.gz", gzip.compress(SENTENCE.encode() * 50)[:-20]))
+    line = json.dumps({"text": SENTENCE}).encode() + b"\n"
+    lines = random.Random(0).randbytes(30_000).hex().encode() + b"\n" + line
+    packers = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zstandard.compress}
+    for suffix, pack in packers.items():
+        assert "cannot be read" in str(found(tmp_path, f"b.txt.{suffix}", pack(lines)[:-20])[-1]), suffix
+        assert "cannot be read" in str(found(tmp_path, f"c.txt.{suffix}", pack(lines)[:20] + b"x" * 40)[-1]), suffix
     locked = bytearray(whole)
     locked[whole.index(b"PK\1\2") + 8] |= 1
     assert "encrypted" in found(tmp_path, "b.zip", bytes(locked))[0].message

@@ -88,9 +88,9 @@ class Child:
                 _write(self.running[0].stdin, data)
                 return
             except OSError:  # it died while it had nothing to do
-                self.close()
                 if fresh:
-                    raise Unreadable("the process that parses this format does not start") from None
+                    raise Unreadable(self._death(request["form"], 0)) from None
+                self.close()
 
     def _death(self, form: str, seconds: float) -> str:
         try:

@@ -29,6 +29,7 @@ CONTROLS = bytes({*range(32)} - {8, 9, 10, 11, 12, 13, 26, 27})  # beside tab, l
 MOST_CONTROLS = 0.01
 UTF8 = ("utf-8", "utf-8-sig")
 ADVICE = "save it as UTF-8 or name its --encoding"
+NO_TEXT = (b"{\\rtf", b"%!PS")  # nothing but ASCII, and yet not what a reader sees
 CERTAIN = 100  # so many bytes beyond ASCII tell an encoding without doubt
 MIXED_SHARE, MIXED_CHARACTERS = 0.1, 3  # so much of it must be UTF-8 before chance is ruled out
 
@@ -158,6 +159,8 @@ def _checked(data: bytes, encoding: str, line: int) -> bytes:
     if encoding.startswith(("utf-16", "utf-32")):
         return data
     head = data[:HEAD]
+    if head.startswith(NO_TEXT):
+        raise Unreadable("found RTF or PostScript, expected text; save it as text, DOCX or PDF first")
     if len(head) - len(head.translate(None, CONTROLS)) > MOST_CONTROLS * len(head):
         raise Unreadable("a binary file, expected text; take it out, or turn it into text first")
     at = data.find(b"\0")

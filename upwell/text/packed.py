@@ -37,6 +37,7 @@ BROKEN = (
 UNTESTED = 32 << 20  # so much may come out before its ratio is judged
 IN_MEMORY = 16 << 20
 WINDOW = 1 << 27  # the longest window of zstd that is allowed to fill memory
+SIP = 1024  # bytes of zstd taken at once: what comes out at once has no other bound than some 128 KB for 4 of them
 JUNK = ("__MACOSX", "__pycache__")
 
 
@@ -90,6 +91,31 @@ class _Out(io.RawIOBase):
         self.limits.count(len(data))
         self.limits.compare(self.packed(), self.size)
         return len(data)
+
+
+class _Zstd:
+    """The frames of zstd one after the other; the library's own stream takes half a frame for a whole one."""
+
+    def __init__(self, packed: BinaryIO, library, error: type[Exception]):
+        self.packed, self.library, self.error = packed, library, error
+        self.engine, self.waiting, self.rest = None, b"", b""
+
+    def read(self, size: int) -> bytes:
+        while not self.rest:
+            data = self.waiting or self.packed.read(SIP)
+            if not data and self.engine:
+                raise EOFError("it breaks off in the middle of a frame")
+            if not data:
+                return b""
+            self.engine = self.engine or self.library.decompressobj()
+            try:
+                self.rest = self.engine.decompress(data)
+            except self.error as error:
+                raise OSError(str(error)) from None
+            self.waiting = self.engine.unused_data if self.engine.eof else b""
+            self.engine = None if self.engine.eof else self.engine
+        part, self.rest = self.rest[:size], self.rest[size:]
+        return part
 
 
 class _Last:
@@ -156,7 +182,7 @@ def _zstd(packed: BinaryIO) -> BinaryIO:
         import zstandard
     except ImportError:
         raise Unreadable("zstd needs a library that is not here; pip install 'upwell[formats]'") from None
-    return zstandard.ZstdDecompressor(max_window_size=WINDOW).stream_reader(packed, read_across_frames=True)
+    return _Zstd(packed, zstandard.ZstdDecompressor(max_window_size=WINDOW), zstandard.ZstdError)
 
 
 def seekable(file: BinaryIO, longest: int) -> BinaryIO:

@@ -13,7 +13,7 @@ from upwell.text.division import documents_of
 from upwell.text.encodings import MARKS, Unreadable, all_of, decoded
 from upwell.text.readers.plain import noted
 
-SUFFIXES = (".html", ".htm", ".xhtml", ".shtml", ".mhtml")
+SUFFIXES = (".html", ".htm", ".xhtml", ".shtml")
 DECLARED = re.compile(rb"""<meta[^>]{0,200}charset\s{0,9}=\s{0,9}["']?\s{0,9}([\w-]{2,40})""", re.IGNORECASE)
 
 
