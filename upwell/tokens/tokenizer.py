@@ -1,7 +1,7 @@
 """Text to token ids and back, over the `tokenizers` library.
 
-We train byte-level BPE: every string has ids, every id sequence has bytes, nothing is unknown. We also open
-the tokenizer.json of others (GPT-2, LLaMA, SentencePiece style with byte fallback). A folder holds
+We train byte-level BPE: every string has ids, every id sequence has bytes, nothing is unknown (WordPiece and Unigram:
+see kinds). We also open the tokenizer.json of others (GPT-2, LLaMA, SentencePiece style, BERT's). A folder holds
 `tokenizer.json` and `tokenizer_config.json` in the layout that transformers' AutoTokenizer opens with the
 same ids.
 
@@ -11,12 +11,12 @@ and no begin or end token is added unless the caller asks for it.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import tokenizers
-from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
 from upwell.atomic import write_file
 from upwell.errors import CheckpointError, DataError
@@ -92,8 +92,8 @@ class Tokenizer:
     def bytes_of(self, id: int) -> bytes:
         """The exact bytes that a token stands for; b"" for a special token or an id without a token.
 
-        Joined over a text's ids they are its UTF-8 bytes. SentencePiece-style tokenizers give one space more
-        at the very beginning, which `decode` takes away.
+        Joined over a text's ids they are its UTF-8 bytes. SentencePiece-style tokenizers may give one space more
+        at the very beginning, which `decode` takes away. WordPiece keeps no white space: each word begins with a space.
         """
         return self._bytes.get(int(id), b"")
 
@@ -119,6 +119,16 @@ class Tokenizer:
             raise CheckpointError(f"{path}: {error}") from error
         except Exception as error:  # the library raises a bare Exception for whatever it cannot read
             raise CheckpointError(f"{path} is damaged: {error}; copy it again from its source.") from error
+
+    @property
+    def inner(self) -> tokenizers.Tokenizer:
+        """The library's own object, for reading only."""
+        return self._inner
+
+    @property
+    def kind(self) -> str:
+        """"BPE", "WordPiece" or "Unigram", and what else the library has."""
+        return type(self._inner.model).__name__
 
     @cached_property
     def special(self) -> dict[str, int]:
@@ -147,42 +157,50 @@ class Tokenizer:
         return table
 
 
-def train(texts: Iterable[str], vocab_size: int, pieces: str = PIECES) -> Tokenizer:
-    """A byte-level BPE tokenizer with <|endoftext|> as id 0 and then at most vocab_size - 1 learnt tokens.
+def train(texts: Iterable[str], vocab_size: int, pieces: str = PIECES, special: Sequence[str] = (),
+          normalizer: normalizers.Normalizer | None = None) -> Tokenizer:  # fmt: skip
+    """A byte-level BPE tokenizer with <|endoftext|> as id 0, then the special tokens, then the learnt ones.
 
     texts are read once and may be a generator: memory grows with the number of different words only. The same
     texts give the same tokenizer. A corpus too small for the size gives fewer tokens: see `.vocab_size`.
+    normalizer: changes texts before they are cut; None changes nothing, and every text comes back exactly.
     Raises DataError for a vocab_size that cannot hold the 256 bytes. (Sennrich, Haddow, Birch 2016; the
     byte alphabet is that of GPT-2.)
     """
-    if vocab_size < ALPHABET + 1:
+    if vocab_size < ALPHABET + 1 + len(special):
+        others = f", the end-of-text token and {len(special)} special ones" if special else " and the end-of-text token"
         raise DataError(
-            f"A vocabulary of {vocab_size} cannot hold the {ALPHABET} bytes and the end-of-text token; "
-            f"ask for at least {ALPHABET + 1}, for real text 2,000 or more."
+            f"A vocabulary of {vocab_size} cannot hold the {ALPHABET} bytes{others}; "
+            f"ask for at least {ALPHABET + 1 + len(special)}, for real text 2,000 or more."
         )
     inner = tokenizers.Tokenizer(models.BPE())
+    if normalizer is not None:
+        inner.normalizer = normalizer
     split = pre_tokenizers.Split(Regex(pieces), behavior="isolated")
     bytes_of_pieces = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     inner.pre_tokenizer = pre_tokenizers.Sequence([split, bytes_of_pieces])
     inner.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=[END],
+        special_tokens=[END, *special],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         min_frequency=2,
         show_progress=False,
     )
     inner.train_from_iterator(texts, trainer)
+    return Tokenizer(inner.to_str(pretty=True), beside({"bos": END, "eos": END, "pad": END}), END)
+
+
+def beside(named: Mapping[str, str]) -> dict[str, str]:
+    """tokenizer_config.json by its name. named: which special token is the "bos", "eos", "pad" ..."""
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": END,
-        "eos_token": END,
-        "pad_token": END,
+        **{f"{name}_token": token for name, token in named.items()},
         "clean_up_tokenization_spaces": False,
         "add_prefix_space": False,
         "model_max_length": 1 << 30,
     }
-    return Tokenizer(inner.to_str(pretty=True), {BESIDE[0]: json.dumps(config, indent=2) + "\n"}, END)
+    return {BESIDE[0]: json.dumps(config, indent=2) + "\n"}
 
 
 def _end_of(folder: Path) -> str | int | None:
@@ -238,8 +256,10 @@ def _piece_to_bytes(definition: dict):
         return lambda piece: bytes(table[character] for character in piece)
     if "ByteFallback" in kinds or "Metaspace" in kinds:
         return _from_sentencepiece
+    if "WordPiece" in kinds:
+        return _from_wordpiece
     raise CheckpointError(
-        "the tokens' bytes are unknown: expected a byte-level or SentencePiece-style tokenizer, "
+        "the tokens' bytes are unknown: expected a byte-level, SentencePiece-style or WordPiece tokenizer, "
         f"found {', '.join(sorted(kinds)) or 'no decoder'}."
     )
 
@@ -248,6 +268,10 @@ def _from_sentencepiece(piece: str) -> bytes:
     if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
         return bytes([int(piece[3:5], 16)])
     return piece.replace("\u2581", " ").encode()
+
+
+def _from_wordpiece(piece: str) -> bytes:
+    return piece[2:].encode() if piece.startswith("##") and len(piece) > 2 else f" {piece}".encode()
 
 
 def _kinds(part: dict | None) -> set[str]:
