@@ -1,7 +1,8 @@
 """Pictures of the page for the documentation: `python tools/pictures.py FOLDER` writes docs/pictures/page-*.png.
 
-FOLDER is a model's folder; what stands in the pictures is what that model wrote with the seed below. Needs
-playwright and a Chromium; each picture stays below 300 KB.
+FOLDER is a model's folder; what stands in the pictures is what that model wrote with the seed below. With --report,
+FOLDER is a prepared one, and the beginning of its report becomes docs/pictures/report.png. Needs playwright and a
+Chromium; each picture stays below 300 KB.
 """
 
 import argparse
@@ -34,10 +35,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--chinese", type=Path, help="a model of Chinese for the Chinese picture")
+    parser.add_argument("--report", action="store_true", help="a picture of a prepared folder's report")
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--length", type=int, default=120)
     options = parser.parse_args()
     HERE.mkdir(parents=True, exist_ok=True)
+    if options.report:
+        shoot_report(options.folder)
+        return
     shoot({name: p for name, p in PICTURES.items() if p[3] != "zh-CN"}, options.folder, options)
     if options.chinese:
         width, height, theme, language, _, panel = PICTURES["page-chinese"]
@@ -51,8 +56,7 @@ def shoot(pictures, folder, options):
     server, thread, backend, url = served(folder)
     try:
         with sync_playwright() as playwright:
-            path = os.environ.get("UPWELL_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-            browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+            browser = chromium(playwright)
             for name, picture in pictures.items():
                 take(browser, url, HERE / f"{name}.png", picture, options)
             browser.close()
@@ -60,6 +64,25 @@ def shoot(pictures, folder, options):
         server.should_exit = True
         thread.join()
         backend.close()
+
+
+def shoot_report(folder):
+    """The beginning of a report, opened as a file."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = chromium(playwright)
+        page = browser.new_page(viewport={"width": 1200, "height": 1180}, color_scheme="light", locale="en-US")
+        page.goto((folder / "report.html").resolve().as_uri())
+        page.screenshot(path=HERE / "report.png")
+        browser.close()
+    check(HERE / "report.png")
+
+
+def chromium(playwright):
+    """The browser that is there."""
+    path = os.environ.get("UPWELL_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    return playwright.chromium.launch(executable_path=path, args=FLAGS)
 
 
 def served(folder):
@@ -99,6 +122,11 @@ def take(browser, url, path, picture, options):
     page.wait_for_timeout(1300)      # the last letters rise for 0.9 s, the water sinks for 1.2 s
     page.screenshot(path=path)
     context.close()
+    check(path)
+
+
+def check(path):
+    """Small enough for the documentation."""
     size = path.stat().st_size
     print(f"{path.relative_to(ROOT)}: {size // 1000} KB")
     assert size < MOST, f"{path} has {size} bytes, more than {MOST}"

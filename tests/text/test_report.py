@@ -182,9 +182,9 @@ def test_documents_that_are_divided_or_drawn_twice_come_out_once():
 
 
 def test_every_reason_of_the_steps_has_chinese_words():
-    masked = ["GitHub token masked", "AWS key masked", "JWT masked", "private key masked", "national id masked"]
+    masked = ["GitHub token masked", "AWS key masked", "JWT masked", "private key masked", "password masked"]
     assert [report._reason(reason)[1] for reason in masked] == [
-        "遮盖 GitHub 令牌", "遮盖 AWS 密钥", "遮盖 JWT", "遮盖私钥", "遮盖身份证件号码",
+        "遮盖 GitHub 令牌", "遮盖 AWS 密钥", "遮盖 JWT", "遮盖私钥", "遮盖密码",
     ]  # fmt: skip
     assert report._reason("<i> masked")[1] == "&lt;i&gt; masked"
     assert reasons_of_the_room() and reasons_of_the_room() <= set(report_words.REASONS)

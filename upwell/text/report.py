@@ -361,23 +361,25 @@ def _inputs(manifest: Mapping) -> str:
     files = manifest.get("inputs", [])
     if not files:
         return ""
-    rows = [_file(one) for one in files[:FILES_AT_MOST]]
-    head = "".join(f"<th{kind}>{_both(WORDS[key])}</th>" for key, kind in (
-        ("name", ""), ("size", ' class="digits"'), ("documents", ' class="digits"'), ("licence", "")))  # fmt: skip
-    head = f"<thead><tr>{head}<th>SHA-256</th></tr></thead>"
+    counted = any(one.get("documents") is not None for one in files)
+    rows = [_file(one, counted) for one in files[:FILES_AT_MOST]]
+    digits = ' class="digits"'
+    columns = [("name", ""), ("size", digits), *([("documents", digits)] if counted else []), ("licence", "")]
+    names = "".join(f"<th{kind}>{_both(WORDS[key])}</th>" for key, kind in columns)
+    head = f"<thead><tr>{names}<th>SHA-256</th></tr></thead>"
     listed = _folded(rows, FILES, lambda part: f'<table class="files">{head}<tbody>{"".join(part)}</tbody></table>')
     if len(files) > FILES_AT_MOST:
         listed += f'<p class="note">{_both(_word("rest in manifest", n=f"{len(files) - FILES_AT_MOST:,}"))}</p>'
     return _section("inputs", listed)
 
 
-def _file(one: Mapping) -> str:
+def _file(one: Mapping, counted: bool) -> str:
     licence = _safe(str(one["licence"])) if one.get("licence") else _both(WORDS["unknown licence"])
-    documents = one.get("documents")
+    documents = "" if one.get("documents") is None else _both(_amount(one["documents"], "document"))
+    cell = f'<td class="digits">{documents}</td>' if counted else ""
     return (
         f"<tr><td><bdi>{_safe(str(one.get('name', '')))}</bdi></td>"
-        f'<td class="digits">{_size(one.get("bytes"))}</td>'
-        f'<td class="digits">{"" if documents is None else _both(_amount(documents, "document"))}</td>'
+        f'<td class="digits">{_size(one.get("bytes"))}</td>{cell}'
         f'<td>{licence}</td><td class="hash">{_safe(str(one.get("sha256", "")))}</td></tr>'
     )
 
@@ -558,7 +560,7 @@ def _reason(reason: str) -> Words:
     name, _, secret = reason.removesuffix(" masked").rpartition(" ")
     if reason in REASONS or secret not in SECRETS or not reason.endswith(" masked"):
         return _safe(reason), REASONS.get(reason) or _safe(reason)
-    return _safe(reason), f"遮盖 {_safe(name)} {SECRETS[secret]}".replace("  ", " ")
+    return _safe(reason), f"遮盖 {_safe(name)} {SECRETS[secret]}" if name else f"遮盖{SECRETS[secret]}"
 
 
 def _step_name(name: str) -> Words:

@@ -41,7 +41,10 @@ WORDS = {
     "characters gone": ("{n} with them", "共 {n}"),
     "more": ("and {n} more", "另有 {n} 项"),
     "contents": ("What is in it", "里面有什么"),
-    "contents about": ("What was kept, counted by documents.", "按文档计数，均为保留下来的。"),
+    "contents about": (
+        "Counted by documents: formats and encodings of what was read, all else of what was kept.",
+        "按文档计数：格式与编码算的是读入的，其余算的是保留下来的。",
+    ),
     "languages": ("Languages", "语言"),
     "kinds": ("Kinds of text", "文本种类"),
     "tasks": ("Examples for a task", "任务样例"),
@@ -141,7 +144,7 @@ REASONS = {
 }  # fmt: skip
 
 # The last word of a name like "GitHub token masked".
-SECRETS = {"key": "密钥", "token": "令牌", "JWT": "JWT", "password": "密码", "secret": "密钥"}
+SECRETS = {"key": "密钥", "token": "令牌", "JWT": " JWT", "password": "密码", "secret": "密钥"}
 
 LANGUAGES = """
 en English 英语|zh Chinese 中文|zh-Hans Chinese, simplified 简体中文|zh-Hant Chinese, traditional 繁体中文
