@@ -29,9 +29,9 @@ START = {"include_dashboard": False, "log_to_driver": False, "logging_level": "e
 def engine(address: str | None, workers: int) -> "Cluster":
     """A cluster to map over; use it in a `with`, or close it.
 
-    address: None starts a Ray of its own on this machine with `workers` processes; "auto" or "host:6379" joins a
-    running one, of which at most `workers` CPUs are used, 0: all. Raises SettingsError without Ray, ServiceError where
-    the cluster cannot be reached.
+    address: None starts a Ray of its own on this machine with `workers` processes, 0: one for each core; "auto" or
+    "host:6379" joins a running one, of which at most `workers` CPUs are used, 0: all. Raises SettingsError without Ray,
+    ServiceError where the cluster cannot be reached.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray warns of it at each start
@@ -45,8 +45,7 @@ def engine(address: str | None, workers: int) -> "Cluster":
 
 
 def _private(ray, workers: int) -> "Cluster":
-    if workers < 1:
-        raise SettingsError(f"A Ray of its own needs at least one worker; {workers} were asked for.")
+    workers = workers or os.cpu_count() or 1
     # Ray puts sockets there, whose paths must be short: the folder for temporary files of macOS is too long.
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp" if os.name == "posix" else None)
     limits = {"num_cpus": workers, "num_gpus": 0, "object_store_memory": STORE, "_temp_dir": folder}
