@@ -11,20 +11,22 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from upwell import __version__
 from upwell.atomic import alone, new_folder, said_plainly, write_file
-from upwell.errors import ServiceError, SettingsError, UpwellError
+from upwell.errors import DataError, ServiceError, SettingsError, UpwellError
 from upwell.text import Document, blocks, corpus, report, sources
 from upwell.text.runner import Engine, Local
 
 if TYPE_CHECKING:
+    from upwell.text.chat import Template
     from upwell.tokens.store import Store
     from upwell.tokens.tokenizer import Tokenizer
     from upwell.verbs.prepare import Settings
@@ -90,11 +92,18 @@ def prepare(settings: "Settings", progress: Progress | None = None) -> Prepared:
 
 
 def opened(folder: Path, fresh: bool = False) -> Prepared:
-    """A prepared folder. Raises DataError for what is none."""
+    """A prepared folder. Raises DataError for what is none, and where its chat template was changed."""
+    from upwell.text.chat import Template
     from upwell.tokens.store import Store
     from upwell.tokens.tokenizer import Tokenizer
 
     manifest = read_manifest(folder)
+    template = Template.load(folder)
+    if manifest.get("template", "") != (template.hash if template else ""):
+        raise DataError(
+            f"{folder}: its chat template is not the one that its tokens were written with (SHA-256 "
+            f"{manifest.get('template') or 'none'}, found {template.hash if template else 'none'}); prepare it again."
+        )
     return Prepared(folder, Store(folder / "train"), Store(folder / "heldout"), Tokenizer.load(folder), manifest, fresh)
 
 
@@ -120,7 +129,7 @@ def documents(settings: "Settings", faults: list | None = None) -> Iterator[Docu
     faults: what cannot be read is put there.
     """
     work = work_of(settings, Path("."), "")
-    steps = [(name, blocks.function(name, wanted, {})) for name, wanted in work.steps]
+    steps = [(name, blocks.function(name, wanted, None)) for name, wanted in work.steps]
     for _, units in grouped(settings):
         for unit in units:
             for item in sources.documents(unit, work.reading):
@@ -185,6 +194,7 @@ def _manifest(settings: "Settings", inputs: list[dict], built: corpus.Corpus) ->
 
 def _as_tokens(folder: Path, settings: "Settings", built: corpus.Corpus, progress: Progress) -> dict:
     """The tokenizer and both stores; gives their part of the manifest."""
+    from upwell.text.chat import Template
     from upwell.tokens.tokenizer import Tokenizer, train
 
     progress("tokenizer", 0.7, 1)
@@ -193,10 +203,11 @@ def _as_tokens(folder: Path, settings: "Settings", built: corpus.Corpus, progres
     else:
         tokenizer = train(texts_of(folder / "train.jsonl"), settings.vocab_size)
     tokenizer.save(folder)
-    found, begin = {}, 0.75
+    template = Template.load(folder)
+    found, begin = {"template": template.hash if template else ""}, 0.75
     for part, share in (("train", 0.23), ("heldout", 0.02)):
         counts = built.tally[part]
-        tokens = _store(folder, part, counts, tokenizer, partial(_told, progress, begin, share))
+        tokens = _store(folder, part, counts, tokenizer, template, partial(_told, progress, begin, share))
         found[part], begin = counts | {"tokens": tokens}, begin + share
     per_token = found["train"]["bytes"] / max(found["train"]["tokens"] - found["train"]["documents"], 1)
     asked = None if settings.tokenizer else settings.vocab_size
@@ -208,22 +219,38 @@ def _told(progress: Progress, begin: float, share: float, done: float) -> None:
     progress("tokens", begin + share * done, 1)
 
 
-def _store(folder: Path, part: str, counts: dict, tokenizer: "Tokenizer", told: Callable[[float], None]) -> int:
+def _store(folder: Path, part: str, counts: dict, tokenizer: "Tokenizer", template: "Template | None",
+           told: Callable[[float], None]) -> int:  # fmt: skip
     from upwell.tokens.store import write
 
     def ids() -> Iterator[list[int]]:
-        waiting, done = [], 0
         told(0)
-        for text in texts_of(folder / f"{part}.jsonl"):
-            waiting.append(text)
-            if len(waiting) == AT_ONCE:
-                yield from tokenizer.encode_batch(waiting)
-                done, waiting = done + AT_ONCE, []
-                told(done / counts["documents"])
-        yield from tokenizer.encode_batch(waiting)
+        for number, some in enumerate(batched(documents_of(folder / f"{part}.jsonl"), AT_ONCE)):
+            yield from ids_of(some, tokenizer, template)
+            told((number + 1) * AT_ONCE / max(counts["documents"], AT_ONCE))
 
     index = write(folder / part, ids(), tokenizer.vocab_size, tokenizer.end, counts.get("bytes", 0), tokenizer.hash)
     return index["tokens"]
+
+
+def ids_of(documents: Sequence[Document], tokenizer: "Tokenizer", template: "Template | None") -> list[list[int]]:
+    """The ids of documents; a chat is written by the chat template, where there is one."""
+    chats = [template is not None and is_chat(document) for document in documents]
+    plain = iter(tokenizer.encode_batch([one.text for one, chat in zip(documents, chats, strict=True) if not chat]))
+    return [template.ids(document.fields["messages"], tokenizer, add_generation_prompt=False) if chat else next(plain)
+            for document, chat in zip(documents, chats, strict=True)]  # fmt: skip
+
+
+def is_chat(document: Document) -> bool:
+    """Whether it is an example of a chat."""
+    return bool(document.fields) and document.fields["task"] == "chat"
+
+
+def batched(items: Iterable, size: int) -> Iterator[list]:
+    """Lists of so many."""
+    items = iter(items)
+    while some := list(islice(items, size)):
+        yield some
 
 
 def texts_of(path: Path) -> Iterator[str]:

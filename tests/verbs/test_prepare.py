@@ -12,7 +12,7 @@ import pytest
 from upwell import cli
 from upwell.atomic import alone
 from upwell.errors import DataError, ServiceError, SettingsError
-from upwell.prepared import prepare
+from upwell.prepared import opened, prepare
 from upwell.text import blocks
 from upwell.text.steps import privacy
 from upwell.tokens import store as store_room
@@ -213,6 +213,35 @@ def test_the_number_of_workers_and_the_memory_change_no_byte(tmp_path, monkeypat
     for name, more in (("two", {"workers": 2}), ("small", {"memory": 1e-5})):
         prepare(Settings(paths=(tmp_path / "text",), out=tmp_path / name, vocab_size=400, **more))
         assert contents(tmp_path / name) == contents(tmp_path / "out")
+
+
+def test_a_very_large_file_is_kept_in_several_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(blocks, "BATCH", 1500)
+    monkeypatch.setattr(blocks, "BLOCK", 4000)
+    prepare(usual(tmp_path, memory=1e-5))
+    monkeypatch.undo()
+    prepare(Settings(paths=(tmp_path / "text",), out=tmp_path / "one", vocab_size=400))
+    assert contents(tmp_path / "one") == contents(tmp_path / "out")
+
+
+def test_chats_are_written_by_the_template_and_its_hash_is_checked(tmp_path):
+    rng = random.Random(5)
+    turns = [[{"role": "user", "content": sentence_of(rng)}, {"role": "assistant", "content": sentence_of(rng)}]
+             for _ in range(300)]  # fmt: skip
+    lines = "\n".join(json.dumps({"messages": one}) for one in turns)
+    (tmp_path / "chats.jsonl").write_text(lines, encoding="utf-8")
+    train(["some other text " * 20], 300).save(tmp_path / "tokenizer")
+    template = "{% for m in messages %}[{{ m.role }}] {{ m.content }}<|endoftext|>\n{% endfor %}"
+    (tmp_path / "tokenizer" / "chat_template.jinja").write_text(template, encoding="utf-8")
+    settings = Settings(paths=(tmp_path / "chats.jsonl",), out=tmp_path / "out", tokenizer=tmp_path / "tokenizer")
+    prepared = prepare(settings)
+    first = lines_of(tmp_path / "out" / "train.jsonl")[0]
+    written = "".join(f"[{one['role']}] {one['content']}\n" for one in first["fields"]["messages"])
+    assert first["kind"] == "dialogue" and prepared.tokenizer.decode(prepared.train.document(0)) == written
+    assert prepared.report["tasks"] == {"chat": 300}
+    (tmp_path / "out" / "chat_template.jinja").write_text(template + " ", encoding="utf-8")
+    with pytest.raises(DataError, match="chat template is not the one"):
+        opened(tmp_path / "out")
 
 
 def test_kill_9_at_any_moment_and_the_same_command_gives_the_same_bytes(tmp_path):

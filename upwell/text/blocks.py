@@ -1,15 +1,15 @@
 """Units of files become blocks of documents on disk: read, put through the steps, with what is compared of each.
 
-    make(work, task) -> summary         one task, in whatever process; pure: the same files and settings, the same bytes
+    make(work, task) -> summaries       one task, in whatever process; pure: the same files and settings, the same bytes
 
 A block is a group of files whose names begin alike, in the work folder:
 
-    000007.docs.jsonl       the documents that the steps kept, one a line; .offset.npy says where each begins
-    000007.dropped.jsonl    those that they left out, with the reason
-    000007.*.npy            sorted keys for `dedup`, signatures of lines and paragraphs, sorted
-    000007.json             the summary, written last: a block with it is whole, and is not made again
+    000007-0000.docs.jsonl      the documents that the steps kept, one a line; .offset.npy says where each begins
+    000007-0000.dropped.jsonl   those that they left out, with the reason
+    000007-0000.*.npy           sorted keys for `dedup`, signatures of lines and paragraphs, sorted
+    000007.json                 the summary, written last: what has one is whole, and is not made again
 
-Memory is bounded by a batch of a few hundred thousand characters, whatever the size of a file.
+Memory is bounded by a batch of texts and the keys of one block, whatever the size of a file.
 """
 
 import bisect
@@ -32,7 +32,8 @@ from upwell.text.split import lot
 STEPS = ("repair", "secrets", "privacy", "length", "quality", "language", "decontaminate", "toxic")
 """In this order: what a later step drops is shown and kept aside, and so must hold no personal data."""
 BATCH = 1 << 18  # characters
-TASK = 8_000_000  # bytes of files that make one block
+TASK = 8_000_000  # bytes of files that make one task
+BLOCK = 64_000_000  # characters of one block: of a very large file there are several
 SAMPLES, SAMPLE = 3, 400
 EDGES = tuple(round(10 ** (1 + exponent / 4)) for exponent in range(25))  # 10 to 10 million characters
 PLAIN = Document("", "")
@@ -126,20 +127,20 @@ def tasks_of(groups: list[tuple[float, list[sources.Unit]]]) -> list[Task]:
     return tasks
 
 
-def make(work: Work, task: Task) -> dict:
-    """Make one block, or find it made; gives its summary. Raises ServiceError for a full disk."""
+def make(work: Work, task: Task) -> list[dict]:
+    """Make the blocks of one task, or find them made; gives their summaries. Raises ServiceError for a full disk."""
     path = f"{work.folder}/{task.number:06d}"
     with said_plainly(Path(work.folder)):
         return finished(path, work.key, task) or _Maker(work, path, task).made()
 
 
-def finished(path: str, key: str, task: Task) -> dict | None:
-    """The summary of a block that is there already, made of the same files with the same settings."""
+def finished(path: str, key: str, task: Task) -> list[dict] | None:
+    """The summaries of blocks that are there already, made of the same files with the same settings."""
     try:
-        summary = json.loads(Path(f"{path}.json").read_text(encoding="utf-8"))
+        found = json.loads(Path(f"{path}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return summary if summary.get("key") == [key, identity(task)] else None
+    return found["blocks"] if found["key"] == [key, identity(task)] else None
 
 
 def identity(task: Task) -> list:
@@ -152,34 +153,52 @@ def identity(task: Task) -> list:
 
 
 class _Maker:
-    """One block on its way."""
+    """The blocks of one task on their way: one, or several where a file is very large."""
 
     def __init__(self, work: Work, path: str, task: Task):
         self.work, self.path, self.task = work, path, task
-        self.tally, self.faults = Tally(), Faults(work.most_faults)
-        self.keys, self.offsets = dedup.Keys(work.near), [0]
+        self.steps: Steps = ()
+
+    def made(self) -> list[dict]:
+        """The summaries; all files are on disk."""
+        self.steps = [(name, function(name, wanted, self)) for name, wanted in self.work.steps]
+        documents, summaries = self.through(), []
+        while not summaries or self.characters >= BLOCK:
+            self.begin(f"{self.path}-{len(summaries):04d}")
+            with open(f"{self.block}.docs.jsonl", "wb") as kept, open(f"{self.block}.dropped.jsonl", "wb") as dropped:
+                self.dropped = dropped
+                self.fill(documents, kept)
+            summaries.append(self.finish())
+        found = {"key": [self.work.key, identity(self.task)], "blocks": summaries}
+        write_file(f"{self.path}.json", json.dumps(found).encode())
+        return summaries
+
+    def begin(self, block: str) -> None:
+        """A new block."""
+        self.block, self.characters = block, 0
+        self.tally, self.faults, self.originals = Tally(), Faults(self.work.most_faults), {}
+        self.keys, self.offsets = dedup.Keys(self.work.near), [0]
         self.lots: list[float] = []
         self.sizes: list[tuple[int, int]] = []
         self.lines: list[np.ndarray] = []
         self.batch: list[Document] = []
-        self.originals: dict[str, str] = {}
 
-    def made(self) -> dict:
-        """The summary; all files are on disk."""
-        self.steps = [(name, function(name, settings, self.originals)) for name, settings in self.work.steps]
-        with open(f"{self.path}.docs.jsonl", "wb") as kept, open(f"{self.path}.dropped.jsonl", "wb") as dropped:
-            characters = 0
-            for document in self.through(dropped):
-                self.batch.append(document)
-                characters += len(document.text)
-                if characters >= BATCH:
-                    self.write(kept)
-                    characters = 0
-            self.write(kept)
-        return self.finish()
+    def fill(self, documents: Iterator[Document], kept) -> None:
+        """Documents until there are no more, or the block is large."""
+        waiting = 0
+        for document in documents:
+            self.batch.append(document)
+            waiting += len(document.text)
+            if waiting >= BATCH:
+                self.write(kept)
+                self.characters, waiting = self.characters + waiting, 0
+                if self.characters >= BLOCK:
+                    return
+        self.write(kept)
+        self.characters = 0
 
-    def through(self, dropped) -> Iterator[Document]:
-        """Documents that every step kept; the others go into the file."""
+    def through(self) -> Iterator[Document]:
+        """Documents that every step kept; the others go into their file."""
         for unit in self.task.units:
             for item in sources.documents(unit, self.work.reading):
                 if isinstance(item, Fault):
@@ -194,7 +213,7 @@ class _Maker:
                     yield result
                 else:
                     self.tally.leave(name, result)
-                    dropped.write(line(left_out(result, name)))
+                    self.dropped.write(line(left_out(result, name)))
 
     def write(self, kept) -> None:
         """A batch of documents to disk, and what is compared of them."""
@@ -212,19 +231,16 @@ class _Maker:
         self.batch = []
 
     def finish(self) -> dict:
-        self.keys.save(self.path)
-        np.save(f"{self.path}.offset.npy", np.array(self.offsets, np.int64))
-        np.save(f"{self.path}.lot.npy", np.array(self.lots))
-        np.save(f"{self.path}.size.npy", np.array(self.sizes, np.int64).reshape(-1, 2))
+        """The block's arrays to disk; its summary."""
+        self.keys.save(self.block)
+        np.save(f"{self.block}.offset.npy", np.array(self.offsets, np.int64))
+        np.save(f"{self.block}.lot.npy", np.array(self.lots))
+        np.save(f"{self.block}.size.npy", np.array(self.sizes, np.int64).reshape(-1, 2))
         if self.work.lines:
             lines = np.concatenate([*self.lines, np.empty((0, 2), np.uint64)])
-            np.save(f"{self.path}.lines.npy", np.unique(lines, axis=0))
-        summary = {
-            "key": [self.work.key, identity(self.task)], "kept": len(self.offsets) - 1, "faults": plain(self.faults),
-            "originals": self.originals, **vars(self.tally),
-        }  # fmt: skip
-        write_file(f"{self.path}.json", json.dumps(summary, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-        return json.loads(json.dumps(summary))
+            np.save(f"{self.block}.lines.npy", np.unique(lines, axis=0))
+        return {"path": self.block, "kept": len(self.offsets) - 1, "weight": self.task.weight,
+                "faults": plain(self.faults), "originals": self.originals, **vars(self.tally)}  # fmt: skip
 
 
 def lines_of(documents: Sequence[Document], units: Sequence[signatures.Units], first: int) -> np.ndarray:
@@ -256,16 +272,16 @@ def stepped(document: Document, steps: Steps, tally: Tally | None = None) -> tup
     return "", document
 
 
-def function(name: str, settings: Any, originals: dict[str, str]) -> Callable[[Document], Document | Dropped]:
-    """The function of a step; what the step of personal data masked is collected in originals."""
+def function(name: str, settings: Any, maker: Any) -> Callable[[Document], Document | Dropped]:
+    """The function of a step; what that of personal data masked is collected in maker.originals."""
     module = importlib.import_module(f"upwell.text.steps.{name}")
-    if name != "privacy" or settings.map is None:
+    if name != "privacy" or settings.map is None or maker is None:
         return module.step(settings)
     both = module.step_with_map(settings)
 
     def masked(document: Document) -> Document:
         result, part = both(document)
-        originals.update(part)
+        maker.originals.update(part)
         return result
 
     return masked

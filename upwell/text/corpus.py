@@ -95,7 +95,7 @@ def build(
     faults = blocks.joined((summary["faults"] for summary in summaries), work.most_faults)
     if faults.count and not pass_over:
         raise faults.error()
-    stored, total = stored_blocks(work, summaries), sum(summary["characters"] for summary in summaries)
+    stored, total = stored_blocks(summaries), sum(summary["characters"] for summary in summaries)
     with said_plainly(Path(work.folder)):
         repeats = dedup.repeats(stored, engine, Path(work.folder), settings.near, ranges(stored, settings),
                                 lambda done: progress("comparing", 0.6 + 0.2 * done))  # fmt: skip
@@ -103,9 +103,9 @@ def build(
     kept = int((repeats.state == dedup.KEPT).sum())
     piece = max(1, total // PIECES) if 0 < kept < FEW_DOCUMENTS else 0
     cuts = [
-        Cut(block, task.weight, repeats.state[part], repeats.first[part], repeats.similarity[part], work.folder, common,
-            settings.heldout, settings.split, settings.seed, piece)
-        for block, task in zip(stored, tasks, strict=True)
+        Cut(block, summary["weight"], repeats.state[part], repeats.first[part], repeats.similarity[part],
+            work.folder, common, settings.heldout, settings.split, settings.seed, piece)
+        for block, summary in zip(stored, summaries, strict=True)
         for part in [slice(block.first, block.first + block.documents)]
     ]  # fmt: skip
     finished = divided(cuts, stored, engine, lambda done: progress("writing", 0.8 + 0.2 * done))
@@ -119,17 +119,17 @@ def build(
 def read(tasks: Sequence[Task], work: Work, engine: Engine, progress: Progress) -> Iterator[dict]:
     """The summaries of all blocks; the first stage, which also is the longest."""
     whole, done = sum(task.bytes for task in tasks) or 1, 0
-    for task, summary in zip(tasks, engine.map(partial(blocks.make, work), tasks), strict=True):
+    for task, summaries in zip(tasks, engine.map(partial(blocks.make, work), tasks), strict=True):
         done += task.bytes
         progress("reading", 0.6 * done / whole)
-        yield summary
+        yield from summaries
 
 
-def stored_blocks(work: Work, summaries: Sequence[dict]) -> list[Block]:
+def stored_blocks(summaries: Sequence[dict]) -> list[Block]:
     """The blocks, each with the number of its first document."""
     found, first = [], 0
-    for number, summary in enumerate(summaries):
-        found.append(Block(f"{work.folder}/{number:06d}", first, summary["kept"]))
+    for summary in summaries:
+        found.append(Block(summary["path"], first, summary["kept"]))
         first += summary["kept"]
     return found
 

@@ -161,6 +161,9 @@ def show(made: Prepared) -> None:
     if found["faults"]:
         left = len(found["faults"])
         terminal.say(f"{left:,} files or lines could not be read and were left out, first: {found['faults'][0]}")
+    if found["tasks"].get("chat") and not found["template"]:
+        terminal.say(f"{found['tasks']['chat']:,} chats were written as plain text, one turn below the other: the "
+                     "tokenizer's folder has no chat template (name one with --tokenizer).")  # fmt: skip
     if kind["asked"] and kind["vocab_size"] < kind["asked"]:
         terminal.say(f"The text gave only {kind['vocab_size']:,} of the {kind['asked']:,} tokens asked for.")
 

@@ -2,7 +2,7 @@
 
 Left alone, because nobody is reached by them: the names that RFC 2606 reserves (example.com, .test, .invalid ...),
 `git@host:` of version control, files named like addresses (icon@2x.png), private, loopback and documentation ranges of
-IP, and the four numbers of a version or a chapter.
+IP, the public name servers that every manual names, and the four numbers of a version or a chapter.
 """
 
 import ipaddress
@@ -20,8 +20,8 @@ FILES = frozenset(
     "png jpg jpeg gif svg webp bmp tiff css scss less html htm json xml yml yaml txt php jsx tsx pdf zip gz tgz tar "
     "exe dll mp4 mp3 wav avi csv log conf cfg ini jar class bin min bundle js ts".split()
 )
-CREDENTIALS = re.compile(r"://([^\s/@:?#\"'<>`]{0,128}+):([^\s/@?#\"'<>`]{1,256}+)@", re.ASCII)
-STAND_IN = re.compile(r"[$%]?[{(<\[]|\*+|x{3,}|\.{3}|\$[A-Z_]+|%s|(?:user(?:name)?|login|name)$", re.IGNORECASE)
+CREDENTIALS = re.compile(r"://([^\s/@:?#\"'<>`]{0,128}+):([^\s/@:?#\"'<>`]{1,256}+)@", re.ASCII)
+STAND_IN = re.compile(r"[$%]?[{<\[]|\*+|x{3,}|\.{3}|\$[A-Z_]+|%s|(?:user(?:name)?|login|name)$", re.IGNORECASE)
 STAND_IN_PASSWORD = re.compile(
     r"(?:your|my|the|some)?[-_]?(?:pass(?:word|wd|phrase)?|pwd|pw|secret|token)$", re.IGNORECASE
 )
@@ -29,6 +29,7 @@ STAND_IN_PASSWORD = re.compile(
 FOUR = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.", re.ASCII)
 IPV4 = re.compile(r"(?<![A-Za-z0-9_.\-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![A-Za-z0-9_]|\.[A-Za-z0-9]|-[0-9])", re.ASCII)
 SMALL = 32
+NAME_SERVERS = frozenset("8.8.8.8 8.8.4.4 1.1.1.1 1.0.0.1 9.9.9.9 208.67.222.222 114.114.114.114".split())
 VERSION = re.compile(
     r"(?<![A-Za-z])(?:versions?|ver\.?|v\.?|releases?|build|revision|rev\.?|upgraded?|updated?|firmware|driver|kernel|sections?|"
     r"chapters?|clauses?|articles?|figures?|fig\.?|tables?|appendix|paragraphs?|§{1,2}|oid|assembly|版本.?|第|升级到?|更新到?)"
@@ -92,6 +93,8 @@ def ipv4(text: str) -> Iterator[tuple[int, int]]:
     for match in IPV4.finditer(text):
         parts = match[0].split(".")
         if any(int(part) > 255 or (len(part) > 1 and part[0] == "0") for part in parts):
+            continue
+        if match[0] in NAME_SERVERS:
             continue
         if ipaddress.IPv4Address(match[0]).is_global and is_host(text, match.start(), max(map(int, parts)) < SMALL):
             yield match.span()

@@ -14,7 +14,7 @@ from . import Span
 from .contacts import credentials, emails, ipv4, ipv6
 from .identities import LETTERED, NUMBERS, Form
 from .numbers import CARDS, ibans
-from .phones import phones
+from .phones import OTHER_NUMBER, phones
 
 KINDS = ("email", "url", "ip", "phone", "card", "iban", "id")
 NAMES = {
@@ -131,7 +131,9 @@ def alone(form: Form, text: str, match: re.Match, code: bool) -> bool:
     bare = match[0].isdigit()
     if bare and (code or text[match.start() - 1 : match.start()] in ("/", "=", "#", "&", "%", "?", "_")):
         return False
-    return form.alone == "always" or form.alone == "separated" and not bare
+    if form.alone == "never" or form.alone == "separated" and bare:
+        return False
+    return OTHER_NUMBER.search(text[max(0, match.start() - REACH) : match.start()]) is None
 
 
 def settled(spans: list[Span]) -> list[Span]:

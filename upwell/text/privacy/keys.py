@@ -98,17 +98,18 @@ KEY_BEFORE = re.compile(
 NO_PASSWORD = re.compile(r"(?:com|by|sur|tres|over|under)\Z", re.IGNORECASE)
 ASSIGNED = re.compile(
     r"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|key|credentials?)[\"'\]]{0,2}[ \t]{0,8}"
-    r"(?::=|=>|=|:[ \t]{0,3}[A-Za-z]{1,12}[ \t]{0,3}=|:|,)[ \t]{0,8}"
+    r"(?::=|=>|=|:[ \t]{0,3}[A-Za-z]{1,12}[ \t]{0,3}=|:)[ \t]{0,8}"
     r"(?:[bfru]?(?P<quote>[\"'`])(?P<key>[^\"'`\s]{6,200}+)(?P=quote)|"
     r"(?P<plain>[^\s\"'`;,#<>(){}\[\]$]{8,96}+)[ \t]{0,8}+$)",
     re.IGNORECASE | re.ASCII | re.MULTILINE,
 )
-CONNECTION = re.compile(r"://[^\s/@:?#\"'<>`]{0,128}+:(?P<key>[^\s/@?#\"'<>`]{3,256}+)@", re.ASCII)
-FIELD = re.compile(r"(?<![A-Za-z])(?:password|pwd)[ \t]?=[ \t]?(?P<key>[^;\"'\s<>{}$]{4,96}+)(?=[;\"'])", re.IGNORECASE)
+CONNECTION = re.compile(r"://[^\s/@:?#\"'<>`]{0,128}+:(?P<key>[^\s/@:?#\"'<>`]{3,256}+)@", re.ASCII)
+FIELD = re.compile(r"(?<![A-Za-z])(?:password|pwd)[ \t]?=[ \t]?(?P<key>[^;,\"'\s<>{}()\[\]"
+    r"$=]{4,96}+)(?=[;\"'])", re.IGNORECASE)
 NOBODYS = re.compile(
     r"\A(?:[$%]?[{(<\[]|\*{3}|x{4}|\.{3}|%s|[$%][A-Za-z_]|"
     r"(?:your|my|the|some|test|dummy|fake|example|sample|change|insert|enter|replace|todo|none|null|true|false|undefined|required|optional|string|os\.|process\.|env\.|self\.|this\.|config|"
-    r"settings|options|request|params|get|user|name|placeholder|redacted|secret|password|pass(?:wd|phrase)?|token|key)"
+    r"settings|options|request|params|get|user|name|placeholder|redacted|foo|bar|baz|secret|password|pass(?:wd|phrase)?|token|key)"
     r"(?![a-z]{0,16}[0-9!@#%&?]{2}))",
     re.IGNORECASE,
 )
@@ -146,7 +147,7 @@ def part(kind: str, match: re.Match, group: str = "key") -> Span:
 def assigned(text: str, small: str, threshold: float) -> Iterator[Span]:
     """Values given to names like password or api_key that look drawn by chance; fields of connection strings."""
     for match in FIELD.finditer(text):
-        if not NOBODYS.match(match["key"]):
+        if by_chance("pass", match["key"], threshold, False):
             yield part("password", match)
     for word in WORDS:
         for place in places(small, word):
@@ -175,7 +176,7 @@ def by_chance(word: str, value: str, threshold: float, plain: bool) -> bool:
     A password has two classes of signs, a digit or another sign among them; everything else is longer and has more
     bits a sign. A value without quotes must have digits, and no sign that a piece of program has.
     """
-    if NOBODYS.match(value) or re.match(r"[./~\\]|https?:|[A-Za-z]:\\", value) or "://" in value:
+    if NOBODYS.match(value) or re.match(r"[./~\\]|https?:|[A-Za-z]:\\", value) or "://" in value or "..." in value:
         return False
     if plain and (re.search(r"[.=|&]", value) or not re.search("[0-9]", value)):
         return False

@@ -23,10 +23,12 @@ CALLING_CODES = frozenset(
 )
 WORDS = near(
     r"(?:tele)?phones?|tel|cell(?:ular|phone)?|mobiles?|fax|call(?:s|ed|ing|ers?)?|dial(?:led|ed)?|whatsapp|telegram|"
-    r"wechat|text(?:ed)?(?: me)?|sms|contact(?:ed)?|reach(?:ed)?|hotline|answer(?:ing|ed)?|ring|rang|messages?|desk|"
-    r"office|registered|telefon[eo]?|t\S?l\S?phone|tel\S?fono|handy|mobil|portable|m\S?vil|celular|cellulare|"
-    r"rufnummer|anruf"
-)  # fmt: skip
+    r"wechat|hotline|telefon[eo]?|t\S?l\S?phone|tel\S?fono|handy|mobil|portable|m\S?vil|celular|cellulare|rufnummer|anruf"
+)
+SOFT_WORDS = near(
+    r"text(?:ed)? me|sms|contact(?:ed)?|reach(?:ed)? (?:me|us|him|her|them)|answer(?:ing|ed)? (?:at|on)|ring (?:me|us)|"
+    r"messages? (?:to|at|from)|desk|office|registered"
+)
 CHINESE_WORDS = re.compile("电话|電話|手机|手機|联系|聯繫|拨打|致电|来电|微信|热线|传真|号码|短信|座机")
 OTHER_NUMBER = re.compile(
     r"(?:isbn|issn|doi|orders?|invoice|patent|serial|sku|tracking|parts?|models?|version|arxiv|pmid|account|case|ticket|"
@@ -39,12 +41,16 @@ DATE = re.compile(
     r"[12][0-9]{3}[ \-/\u2013]{1,3}[12][0-9]{3})(?![0-9])"
 )
 PAST = r"(?![0-9A-Za-wyz_]|[-./][0-9])"
-LEFT = r"(?<![A-Za-z0-9_.,+$€£¥#])(?<![A-Za-z0-9]-)(?<![0-9][/(])"
+LEFT = r"(?<![A-Za-z0-9_+$€£¥#])(?<![0-9][.,])(?<![A-Za-z0-9]-)(?<![0-9][/(])"
 EXTENSION = re.compile(r" ?(?:x|ext\.?|extension|转|-)(?<!-) ?[0-9]{1,6}(?![0-9])", re.IGNORECASE)
-CHINESE = re.compile("[\u4e00-\u9fff]")
+CHINESE = re.compile("[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
 BOUNDARY = re.compile(LEFT)
+WEAK, FORMED, CERTAIN = 0, 1, 2  # needs a word near it; stands alone; and is more likely than any other kind
 GLUED = re.compile(r"[0-9A-Za-wyz_]|[-./][0-9]")
-THOUSANDS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]{1,2}(?:[ \xa0\u202f][0-9]{3})+")
+NO_NUMBER = re.compile(
+    r"[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]{1,2}(?:[ \xa0\u202f][0-9]{3})+|[0-9]+\.[0-9]+|[0-9]{4}(?:[. ][0-9]{4}){2,}+|"
+    r"[+(]*[0-9 ]+ [/\-] [0-9 ]+|0?123456789[0-9]*|[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
+)
 
 CHINA_MOBILE = re.compile(
     LEFT + r"(?:(?:(?:\+|00)?86[- ]?)|\((?:\+|00)?86\) ?)?1(?:3[0-9]|4[1-9]|5[0-35-9]|6[25-7]|7[0-8]|8[0-9]|9[0-35-9])"
@@ -65,41 +71,43 @@ FICTION = re.compile(r"555[-. ]?01[0-9]{2}\Z|(?<![0-9])154[- ]?[0-9]{4}[- ]?[0-9
 def phones(text: str, start: int, stop: int, code: bool) -> Iterator[tuple[int, int, bool]]:
     """Numbers in text[start:stop], a row of digits and gaps: (start, stop, whether a word near it says so)."""
     taken = 0
-    for begin, end, alone in candidates(text, start, stop, code):
+    for begin, end, form in candidates(text, start, stop, code):
         before = text[max(0, begin - 48) : begin]
-        called = said(before, text[end : end + 12])
+        called = said(before[-16:] if code and text[begin:end].isdigit() else before, text[end : end + 12], code)
         if begin < taken or FICTION.search(text, begin, end) or DATE.match(text, begin):
             continue
-        if not called and (not alone or OTHER_NUMBER.search(before)):
+        if not called and (form == WEAK or OTHER_NUMBER.search(before)):
             continue
         extension = EXTENSION.match(text, end)
         taken = extension.end() if extension else end
-        yield begin, taken, called
+        yield begin, taken, called or form == CERTAIN
 
 
-def said(before: str, after: str) -> bool:
+def said(before: str, after: str, code: bool) -> bool:
     """Whether a word for telephones stands before, nearer than any other kind of number, or just behind."""
     if OTHER_NUMBER.search(before):
         return False
-    behind = WORDS.search(after)
-    return bool(WORDS.search(before) or CHINESE_WORDS.search(before) or behind and "@" not in after)
+    if WORDS.search(before) or CHINESE_WORDS.search(before) or WORDS.search(after) and "@" not in after:
+        return True
+    return not code and bool(SOFT_WORDS.search(before) or SOFT_WORDS.search(after))
 
 
-def candidates(text: str, start: int, stop: int, code: bool) -> Iterator[tuple[int, int, bool]]:
-    """What may be a number in a row, the surest forms first: (start, stop, whether its form alone will do)."""
+def candidates(text: str, start: int, stop: int, code: bool) -> Iterator[tuple[int, int, int]]:
+    """What may be a number in a row, the surest forms first: (start, stop, how much its form says)."""
     begin = lead(text, start)
     end = min(len(text), stop + 8)
     chinese = not text.isascii() and CHINESE.search(text, max(0, begin - 40), stop + 40) is not None
     for match in CHINA_MOBILE.finditer(text, begin, end):
         formed = bool(match[1]) or match[0][:1] in "+(" or match[0][:2] in ("86", "00")
-        yield *match.span(), formed or chinese
+        yield *match.span(), CERTAIN if chinese or match[0][:1] in "+(" else FORMED if formed else WEAK
     for match in CHINA_LANDLINE.finditer(text, begin, end):
-        yield *match.span(), (chinese or match[0][:1] == "+") and re.search("[-) ]", match[0]) is not None
+        formed = re.search("[-) ]", match[0]) is not None
+        yield *match.span(), CERTAIN if formed and chinese else FORMED if formed and match[0][0] == "+" else WEAK
     for match in NORTH_AMERICA.finditer(text, begin, end):
         if not GLUED.match(text, match.end()):
-            yield *match.span(), True
+            yield *match.span(), FORMED
     if BOUNDARY.match(text, begin) and not GLUED.match(text, stop) and plausible(text[begin:stop]):
-        yield begin, stop, not code and stands_alone(text[begin:stop])
+        yield begin, stop, WEAK if code else form_of(text[begin:stop])
 
 
 def lead(text: str, start: int) -> int:
@@ -111,16 +119,23 @@ def lead(text: str, start: int) -> int:
 
 
 def plausible(value: str) -> bool:
-    """7 to 15 digits (17 with 00 before them), nine where nothing divides them, and no amount like 1.000.000."""
+    """7 to 15 digits (17 with 00 before them), nine where nothing divides them; no amount, no decimal, no division."""
     count = sum(sign.isdigit() for sign in value)
-    return (9 if value.isdigit() else 7) <= count <= 15 + 2 * value.startswith("00") and not THOUSANDS.fullmatch(value)
+    return (9 if value.isdigit() else 7) <= count <= 15 + 2 * value.startswith("00") and not NO_NUMBER.fullmatch(value)
 
 
-def stands_alone(value: str) -> bool:
-    """Whether a whole row looks like a telephone number of some country and like little else."""
-    digits = "".join(sign for sign in value if sign.isdigit())
+def form_of(value: str) -> int:
+    """How much the form of a whole row says: a plus and a calling code are certain."""
     if value.startswith(("+", "(+")):
-        return 8 <= len(digits) <= 15 and any(digits[:size] in CALLING_CODES for size in (1, 2, 3))
+        digits = "".join(sign for sign in value if sign.isdigit())
+        known = 8 <= len(digits) <= 15 and any(digits[:size] in CALLING_CODES for size in (1, 2, 3))
+        return CERTAIN if known else WEAK
+    return FORMED if national(value) else WEAK
+
+
+def national(value: str) -> bool:
+    """Whether a row that begins with 0 or 00 looks like a telephone number and like little else."""
+    digits = "".join(sign for sign in value if sign.isdigit())
     groups = re.findall("[0-9]+", value)
     if digits[0] != "0" or len(groups) == 1 or groups[0] == "0":
         return False
