@@ -38,6 +38,7 @@ AT_ONCE = 512
 SMALL = 16_000_000  # bytes below which starting other processes takes longer than the work
 WORKER = 400 << 20  # bytes that one worker takes, about
 BUFFER = 1 << 22
+SAMPLE = 200_000_000  # bytes of text that a tokenizer learns from at most
 AS_ONE_LIKES = ("out", "paths", "tokenizer", "workers", "memory", "engine", "max_errors", "dry_run", "show", "json")
 """Settings that do not change what comes out."""
 Progress = Callable[[str, float, float], None]
@@ -195,13 +196,16 @@ def _manifest(settings: "Settings", inputs: list[dict], built: corpus.Corpus) ->
 def _as_tokens(folder: Path, settings: "Settings", built: corpus.Corpus, progress: Progress) -> dict:
     """The tokenizer and both stores; gives their part of the manifest."""
     from upwell.text.chat import Template
+    from upwell.tokens.sample import sampled
     from upwell.tokens.tokenizer import Tokenizer, train
 
     progress("tokenizer", 0.7, 1)
+    learnt_from = ""
     if settings.tokenizer:
         tokenizer = Tokenizer.load(settings.tokenizer)
     else:
-        tokenizer = train(texts_of(folder / "train.jsonl"), settings.vocab_size)
+        sample = sampled(((text, "") for text in texts_of(folder / "train.jsonl")), SAMPLE)
+        learnt_from, tokenizer = sample.told, train(sample.texts, settings.vocab_size)
     tokenizer.save(folder)
     template = Template.load(folder)
     found, begin = {"template": template.hash if template else ""}, 0.75
@@ -211,7 +215,8 @@ def _as_tokens(folder: Path, settings: "Settings", built: corpus.Corpus, progres
         found[part], begin = counts | {"tokens": tokens}, begin + share
     per_token = found["train"]["bytes"] / max(found["train"]["tokens"] - found["train"]["documents"], 1)
     asked = None if settings.tokenizer else settings.vocab_size
-    kind = {"vocab_size": tokenizer.vocab_size, "asked": asked, "bytes_per_token": per_token, "hash": tokenizer.hash}
+    kind = {"vocab_size": tokenizer.vocab_size, "asked": asked, "bytes_per_token": per_token, "hash": tokenizer.hash,
+            "learnt_from": learnt_from}  # fmt: skip
     return found | {"tokenizer": kind}
 
 

@@ -182,6 +182,24 @@ def test_a_full_disk_leaves_the_old_folder_whole(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "text"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of files are the affair of Unix")
+@pytest.mark.parametrize("limit", [0, 4_000, 20_000, 40_000, 80_000, 120_000, 200_000])
+def test_a_disk_that_is_full_at_any_moment_leaves_the_old_folder_and_nothing_else(tmp_path, limit):
+    import resource
+
+    prepare(usual(tmp_path))
+    before = contents(tmp_path / "out")
+    call = [sys.executable, "-m", "upwell", "prepare", str(tmp_path / "text"), "--out", str(tmp_path / "out")]
+    found = subprocess.run(
+        [*call, "--vocab-size", "1000", "--seed", "3"], capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )  # fmt: skip
+    if found.returncode:
+        assert found.returncode == 2 and "The disk is full" in found.stderr and "Traceback" not in found.stderr
+        assert contents(tmp_path / "out") == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "text"]
+
+
 def test_ctrl_c_leaves_nothing_half_written_and_the_same_command_goes_on(tmp_path, monkeypatch):
     def stop(stage, done, total):
         if stage == "tokens":

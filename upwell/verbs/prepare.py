@@ -154,7 +154,8 @@ def show(made: Prepared) -> None:
     documents, files = found["read"]["documents"], found["files"]
     terminal.table(f"Prepared: {documents:,} documents in {files:,} files", report.COLUMNS, report.table(found))
     kind = found["tokenizer"]
-    terminal.say(f"Tokenizer: {kind['vocab_size']:,} tokens, {kind['bytes_per_token']:.2f} bytes each.")
+    learnt = f", learnt from {kind['learnt_from']}" if kind["learnt_from"] else ""
+    terminal.say(f"Tokenizer: {kind['vocab_size']:,} tokens, {kind['bytes_per_token']:.2f} bytes each{learnt}.")
     for encoding, count in found["encodings"].items():
         if encoding != "utf-8":
             terminal.say(f"{count:,} documents were read as {encoding}; if that is wrong, say --encoding.")
