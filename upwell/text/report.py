@@ -34,8 +34,8 @@ CHIPS, BARS, FILES, FAULTS, QUOTED = 6, 12, 12, 12, 600
 """How many of each stand in the open; the rest is folded away."""
 FILES_AT_MOST, MARKS = 500, 5
 
-PERSONAL, REPEATED = {"privacy", "secrets"}, {"exact", "near", "paragraphs"}
-"""Names of the steps that mask, and of those that compare."""
+PERSONAL, REPEATED, MENDED = {"privacy", "secrets"}, {"exact", "near", "paragraphs"}, {"repair"}
+"""Names of the steps that mask, of those that compare, and of those that put right."""
 
 SCRIPT = """
 const switches = document.querySelectorAll("input[name=tongue]"), zh = document.getElementById("zh");
@@ -228,8 +228,10 @@ def _changes(manifest: Mapping) -> str:
         if name in REPEATED:
             repeated.update(dropped)
             repeated.update(changed)
-        else:
-            (personal if name in PERSONAL else mended).update(changed)
+        elif name in PERSONAL:
+            personal.update(changed)
+        elif name in MENDED:
+            mended.update(changed)
     cards = [
         _card(WORDS[key], [(_reason(one), count) for one, count in _sorted(found)], kind, shares=False)
         for key, found, kind in (("personal", personal, ""), ("repeated", repeated, "repeated"), ("mended", mended, ""))

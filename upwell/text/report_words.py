@@ -128,7 +128,8 @@ NAMES = {
 REASONS = {
     "empty": "空白", "too short": "太短", "too long": "太长", "mojibake repaired": "修复乱码", "cleaned": "清理字符",
     "compatibility forms folded": "归一兼容字符", "another language": "其他语言", "language unknown": "语言无法确定",
-    "in an evaluation set": "见于评测集", "toxic words": "恶意词语", "repetition": "完全重复",
+    "in an evaluation set": "见于评测集", "toxic words": "恶意词语", "toxic words flagged": "标出恶意词语",
+    "repetition": "完全重复",
     "near repetition": "近似重复",
     "only repeated lines": "只有重复的行", "repeated line or paragraph removed": "去掉重复的行或段落",
     "not drawn": "未抽中", "e-mail masked": "遮盖电子邮箱", "phone masked": "遮盖电话号码",
