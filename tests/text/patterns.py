@@ -13,12 +13,13 @@ UNITS = ["a", "A", "1", " ", "-", ".", "@", "a@a.", "1 ", "1-", "+1(", "://a:", 
 
 def patterns_of(modules: Iterable[ModuleType]) -> dict[str, re.Pattern]:
     """Name -> pattern, also of those that stand in tuples and in dataclasses."""
-    return {
-        f"{module.__name__}.{name}{place}": pattern
+    found = {
+        pattern: f"{module.__name__}.{name}{place}"
         for module in modules
         for name, value in vars(module).items()
         for place, pattern in enumerate(inside(value))
     }
+    return {name: pattern for pattern, name in found.items()}
 
 
 def inside(value: object) -> Iterator[re.Pattern]:

@@ -21,9 +21,9 @@ FILES = frozenset(
     "exe dll mp4 mp3 wav avi csv log conf cfg ini jar class bin min bundle js ts".split()
 )
 CREDENTIALS = re.compile(r"://([^\s/@:?#\"'<>`]{0,128}+):([^\s/@:?#\"'<>`]{1,256}+)@", re.ASCII)
-STAND_IN = re.compile(r"[$%]?[{<\[]|\*+|x{3,}|\.{3}|\$[A-Z_]+|%s|(?:user(?:name)?|login|name)$", re.IGNORECASE)
+STAND_IN = re.compile(r"\A(?:[$%]?[{<\[]|\*|xxx|\.{3}|\$[A-Z_]|%s)", re.IGNORECASE)
 STAND_IN_PASSWORD = re.compile(
-    r"(?:your|my|the|some)?[-_]?(?:pass(?:word|wd|phrase)?|pwd|pw|secret|token)$", re.IGNORECASE
+    r"\A(?:your|my|the|some)?[-_]?(?:pass(?:word|wd|phrase)?|pwd|pw|secret|token)$", re.IGNORECASE
 )
 
 FOUR = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.", re.ASCII)
@@ -31,7 +31,7 @@ IPV4 = re.compile(r"(?<![A-Za-z0-9_.\-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![A-Za-z0
 SMALL = 32
 NAME_SERVERS = frozenset("8.8.8.8 8.8.4.4 1.1.1.1 1.0.0.1 9.9.9.9 208.67.222.222 114.114.114.114".split())
 VERSION = re.compile(
-    r"(?<![A-Za-z])(?:versions?|ver\.?|v\.?|releases?|build|revision|rev\.?|upgraded?|updated?|firmware|driver|kernel|sections?|"
+    r"(?<![A-Za-z])(?=[^\W\d_]|§)(?:versions?|ver\.?|v\.?|releases?|build|revision|rev\.?|upgraded?|updated?|firmware|driver|kernel|sections?|"
     r"chapters?|clauses?|articles?|figures?|fig\.?|tables?|appendix|paragraphs?|§{1,2}|oid|assembly|版本.?|第|升级到?|更新到?)"
     r"[\s:=\"'(]{0,5}+(?:(?:to|from|is|number|no\.?|of|为|是)[\s:=\"'(]{0,5}+)?\Z",
     re.IGNORECASE,

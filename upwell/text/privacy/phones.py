@@ -31,7 +31,7 @@ SOFT_WORDS = near(
 )
 CHINESE_WORDS = re.compile("电话|電話|手机|手機|联系|聯繫|拨打|致电|来电|微信|热线|传真|号码|短信|座机")
 OTHER_NUMBER = re.compile(
-    r"(?:isbn|issn|doi|orders?|invoice|patent|serial|sku|tracking|parts?|models?|version|arxiv|pmid|account|case|ticket|"
+    r"(?<![A-Za-z])(?=[^\W\d_])(?:isbn|issn|doi|orders?|invoice|patent|serial|sku|tracking|parts?|models?|version|arxiv|pmid|account|case|ticket|"
     r"timestamp|coordinates|订单号?|编号|单号|账号|流水号|型号|序列号|学号|工号|批号|书号)"
     r"(?:[ .:#]|number|no|id|nr|为|是|：){0,12}\Z",
     re.IGNORECASE,
@@ -47,9 +47,9 @@ CHINESE = re.compile("[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
 BOUNDARY = re.compile(LEFT)
 WEAK, FORMED, CERTAIN = 0, 1, 2  # needs a word near it; stands alone; and is more likely than any other kind
 GLUED = re.compile(r"[0-9A-Za-wyz_]|[-./][0-9]")
-NO_NUMBER = re.compile(
-    r"[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]{1,2}(?:[ \xa0\u202f][0-9]{3})+|[0-9]+\.[0-9]+|[0-9]{4}(?:[. ][0-9]{4}){2,}+|"
-    r"[+(]*[0-9 ]+ [/\-] [0-9 ]+|0?123456789[0-9]*|[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
+NO_NUMBER = re.compile(  # amounts, decimals, groups of four, divisions, all digits in their order, four numbers
+    r"\A(?:[0-9]{1,3}(?:\.[0-9]{3}){1,5}|[0-9]{1,2}(?:[ \xa0\u202f][0-9]{3}){1,5}|[0-9]{1,17}\.[0-9]{1,17}|"
+    r"[0-9]{4}(?:[. ][0-9]{4}){2,4}|[0-9]{1,17} [/\-] [0-9]{1,17}|0?123456789[0-9]{0,8}|[0-9]{1,3}(?:\.[0-9]{1,3}){3})"
 )
 
 CHINA_MOBILE = re.compile(
