@@ -42,8 +42,8 @@ def test_a_part_of_a_batch_is_that_part_of_it(tmp_path):
 
 def test_the_batches_of_another_epoch_are_dealt_anew():
     deal = Deal(np.array([10] * 40 + [90] * 40), rows=8, seed=0, step=8)
-    epochs = [{frozenset(deal.documents(batch + deal.batches * e).tolist()) for batch in range(deal.batches)}
-              for e in range(2)]  # fmt: skip
+    both = deal.documents(np.arange(2 * deal.batches)).tolist()
+    epochs = [{frozenset(batch) for batch in part} for part in (both[: deal.batches], both[deal.batches :])]
     assert deal.batches == 10 and epochs[0] != epochs[1]
     assert all(len({document // 40 for document in batch}) == 1 for epoch in epochs for batch in epoch)
 

@@ -12,7 +12,8 @@ numbers the documents inside the row, so that attention and positions can stop a
 """
 
 import math
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -57,6 +58,7 @@ class Packed:
         self.store, self.context, self.seed = store, context, seed
         self.samples_per_epoch = max(1, (len(store) - context) // context)
         self._phases = len(store) - self.samples_per_epoch * context
+        self._starts = Ahead(self._starts_of)
 
     def batch(self, first: int, size: int) -> Batch:
         """Samples first .. first + size - 1 as a Batch with B = size, T = context."""
@@ -70,7 +72,7 @@ class Packed:
         """Where in the store these samples begin: (size,) int64."""
         return self._starts(np.arange(first, first + size, dtype=np.int64))
 
-    def _starts(self, numbers: np.ndarray) -> np.ndarray:
+    def _starts_of(self, numbers: np.ndarray) -> np.ndarray:
         epoch, inside = np.divmod(numbers, self.samples_per_epoch)
         key = keys(epoch, self.seed)
         phase = mix(key) % np.uint64(self._phases)
@@ -89,27 +91,62 @@ def whole(store: Store, context: int, size: int = 16) -> Iterator[Batch]:
         yield _gather(store, windows[first : first + size], context)
 
 
+class Ahead:
+    """A pure function of sample numbers, evaluated for a block of them at a time: a hundred small steps of numpy cost
+    as much for one number as for a thousand. The last few blocks are kept."""
+
+    def __init__(self, function: Callable[[np.ndarray], np.ndarray], block: int = 1024, blocks: int = 32):
+        self.function, self.block, self.blocks = function, block, blocks
+        self._kept: dict[int, np.ndarray] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, numbers: np.ndarray) -> np.ndarray:
+        """function(numbers), numbers (B,)."""
+        block, inside = np.divmod(numbers, self.block)
+        if not len(block) or block[0] == block[-1] and (block == block[0]).all():
+            return self._values(int(block[0]))[inside] if len(block) else self.function(numbers)
+        parts = {one: self._values(one) for one in np.unique(block).tolist()}
+        return np.array([parts[one][place] for one, place in zip(block.tolist(), inside.tolist(), strict=True)])
+
+    def _values(self, number: int) -> np.ndarray:
+        with self._lock:
+            found = self._kept.pop(number, None)
+            if found is None:
+                found = self.function(np.arange(number * self.block, (number + 1) * self.block, dtype=np.int64))
+            self._kept[number] = found  # the last one used stands last
+            while len(self._kept) > self.blocks:
+                del self._kept[next(iter(self._kept))]
+            return found
+
+
 def keys(epoch: np.ndarray, seed: int) -> np.ndarray:
     """The key (uint64) of each epoch's order."""
     return mix(mix(epoch.astype(np.uint64)) ^ np.uint64(seed % (1 << 64)))
 
 
-def permuted(numbers: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
+def permuted(numbers: np.ndarray, count: int | np.ndarray, key: np.ndarray) -> np.ndarray:
     """A permutation of 0 .. count-1, evaluated at `numbers` alone; `key` (uint64) chooses which one.
+
+    count may differ from number to number.
 
     A Feistel network over a rectangle that barely holds `count`, walked until it lands below `count` (the
     generalised cipher of Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). No table: any
     epoch of any corpus costs nothing to enter in the middle.
     """
-    width = math.isqrt(count - 1) + 1
-    sides = np.uint64(width), np.uint64(-(-count // width))
+    if isinstance(count, np.ndarray):
+        width = np.sqrt(count - 1).astype(np.int64) + 1
+        sides = width.astype(np.uint64), (-(-count // width)).astype(np.uint64)
+    else:
+        width = math.isqrt(count - 1) + 1
+        sides = np.uint64(width), np.uint64(-(-count // width))
     result = _feistel(numbers.astype(np.uint64), sides, key)
     while (outside := result >= count).any():
-        result[outside] = _feistel(result[outside], sides, key[outside])
+        part = [side[outside] if isinstance(count, np.ndarray) else side for side in sides]
+        result[outside] = _feistel(result[outside], part, key[outside])
     return result.astype(np.int64)
 
 
-def _feistel(numbers: np.ndarray, sides: tuple[np.uint64, np.uint64], key: np.ndarray) -> np.ndarray:
+def _feistel(numbers: np.ndarray, sides: Sequence, key: np.ndarray) -> np.ndarray:
     """One pass over the rectangle: each turn shifts one coordinate by a random function of the other."""
     width, height = sides
     column, row = numbers % width, numbers // width

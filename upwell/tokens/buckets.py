@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from upwell.errors import DataError
-from upwell.tokens.batches import IGNORE, Batch, keys, mix, permuted
+from upwell.tokens.batches import IGNORE, Ahead, Batch, keys, mix, permuted
 from upwell.tokens.store import Store
 
 if TYPE_CHECKING:
@@ -50,23 +50,25 @@ class Deal:
         self.borders = np.unique(np.concatenate([[0], borders, [len(lengths)]]))
         self.first = np.concatenate([[0], np.cumsum(-(-np.diff(self.borders) // rows))])
         self.batches = int(self.first[-1])
+        self.documents = Ahead(self._documents, block=64)
 
-    def documents(self, batch: int) -> np.ndarray:
-        """The numbers of the documents in a batch, (rows,)."""
-        epoch, inside = divmod(batch, self.batches)
-        key = keys(np.array([epoch]), self.seed)
-        place = int(permuted(np.array([inside]), self.batches, key)[0])
-        bucket = int(np.searchsorted(self.first, place, side="right")) - 1
-        begin, count = int(self.borders[bucket]), int(self.borders[bucket + 1] - self.borders[bucket])
-        dealt = ((place - self.first[bucket]) * self.rows + np.arange(self.rows)) % count
-        return self.order[begin + permuted(dealt, count, np.repeat(mix(key + np.uint64(bucket + 1)), self.rows))]
+    def _documents(self, batch: np.ndarray) -> np.ndarray:
+        """The numbers of the documents in batches (n,), (n, rows)."""
+        epoch, inside = np.divmod(batch, self.batches)
+        key = keys(epoch, self.seed)
+        place = permuted(inside, self.batches, key)
+        bucket = np.searchsorted(self.first, place, side="right") - 1
+        begin, count = self.borders[bucket], (self.borders[bucket + 1] - self.borders[bucket])[:, None]
+        dealt = ((place - self.first[bucket])[:, None] * self.rows + np.arange(self.rows)) % count
+        keys_of = np.repeat(mix(key + (bucket + 1).astype(np.uint64))[:, None], self.rows, axis=1)
+        count = np.repeat(count, self.rows, axis=1)
+        return self.order[begin[:, None] + permuted(dealt.ravel(), count.ravel(), keys_of.ravel()).reshape(dealt.shape)]
 
     def rows_of(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(the documents of these samples, every document of the batches that they stand in)."""
         group, inside = np.divmod(numbers, self.rows)
-        dealt = {int(one): self.documents(int(one)) for one in np.unique(group)}
-        chosen = [dealt[one][place] for one, place in zip(group.tolist(), inside.tolist(), strict=True)]
-        return np.array(chosen, dtype=np.int64), np.concatenate(list(dealt.values()))
+        together = self.documents(group)
+        return together[np.arange(len(numbers)), inside], together
 
 
 class Bucketed:
@@ -99,9 +101,10 @@ class Bucketed:
 
     def padding(self, epoch: int = 0) -> float:
         """Share of the places of an epoch's batches that stay empty."""
-        batches = range(epoch * self.deal.batches, (epoch + 1) * self.deal.batches)
-        lengths = [self._lengths[self.deal.documents(batch)] for batch in batches]
-        return 1 - sum(int(one.sum()) for one in lengths) / sum(_width(one) * len(one) for one in lengths)
+        batches = np.arange(epoch * self.deal.batches, (epoch + 1) * self.deal.batches)
+        lengths = self._lengths[self.deal.documents(batches)]
+        widths = -(-lengths.max(axis=1) // EVEN) * EVEN
+        return float(1 - lengths.sum() / (widths.sum() * self.deal.rows))
 
 
 class Pairs:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from upwell.errors import DataError
-from upwell.tokens.batches import Batch, keys, permuted
+from upwell.tokens.batches import Ahead, Batch, keys, permuted
 
 TURN = 10_000
 
@@ -33,6 +33,7 @@ class Mixture:
         self.samplers = [sampler for sampler, _ in parts.values()]
         self.counts = apportioned(np.array([weight for _, weight in parts.values()], dtype=float), TURN)
         self._first = np.concatenate([[0], np.cumsum(self.counts)])
+        self._places = Ahead(self._places_of)
 
     def batch(self, first: int, size: int) -> Batch:
         """Samples first .. first + size - 1 as a Batch."""
@@ -40,25 +41,30 @@ class Mixture:
 
     def samples(self, numbers: np.ndarray) -> Batch:
         """The samples of these numbers (B,) as a Batch."""
+        import torch
+
         sources, inside = self.places(numbers)
         whole = None
-        for source in np.unique(sources).tolist():
+        for source in sorted(set(sources.tolist())):
             rows = np.flatnonzero(sources == source)
-            part = self.samplers[source].samples(inside[rows])
-            whole = whole or type(part)(*(tensor.new_empty(len(numbers), *tensor.shape[1:]) for tensor in part))
-            for all_rows, tensor in zip(whole, part, strict=True):
-                if all_rows.shape[1:] != tensor.shape[1:]:
-                    raise DataError(f"{self.names[source]}: rows of {tensor.shape[1]} tokens beside rows of "
+            part = [tensor.numpy() for tensor in self.samplers[source].samples(inside[rows])]
+            whole = whole or [np.empty((len(numbers), *array.shape[1:]), array.dtype) for array in part]
+            for all_rows, array in zip(whole, part, strict=True):
+                if all_rows.shape[1:] != array.shape[1:]:
+                    raise DataError(f"{self.names[source]}: rows of {array.shape[1]} tokens beside rows of "
                                     f"{all_rows.shape[1]}; give all sources of a mixture the same context.")
-                all_rows[rows] = tensor
-        return whole
+                all_rows[rows] = array
+        return Batch(*map(torch.from_numpy, whole))
 
     def places(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(which source, the sample's number within it) of samples (B,); within a source each number comes once."""
-        turn, inside = np.divmod(np.asarray(numbers, dtype=np.int64), TURN)
+        return tuple(self._places(np.asarray(numbers, dtype=np.int64)).T)
+
+    def _places_of(self, numbers: np.ndarray) -> np.ndarray:
+        turn, inside = np.divmod(numbers, TURN)
         place = permuted(inside, TURN, keys(turn, self.seed))
         source = np.searchsorted(self._first, place, side="right") - 1
-        return source, turn * self.counts[source] + place - self._first[source]
+        return np.stack([source, turn * self.counts[source] + place - self._first[source]], axis=1)
 
     def epochs(self, samples: int) -> dict[str, float]:
         """How often each source has been seen after so many samples."""

@@ -10,7 +10,7 @@ rest, which is packed as a document. Knows no model; `Batch.documents` says whic
 import numpy as np
 
 from upwell.errors import DataError
-from upwell.tokens.batches import IGNORE, Batch, keys, permuted
+from upwell.tokens.batches import IGNORE, Ahead, Batch, keys, permuted
 from upwell.tokens.store import Store
 
 LOOK = 4096
@@ -35,6 +35,7 @@ class BestFit:
         self.samples_per_epoch = len(self._first) - 1
         self.padding = 1 - len(store) / (self.samples_per_epoch * context)
         self.cut = int((np.diff(store.starts) > context).sum())
+        self._order = Ahead(self._rows_of)
 
     def batch(self, first: int, size: int) -> Batch:
         """Samples first .. first + size - 1 as a Batch with B = size, T = context."""
@@ -42,8 +43,11 @@ class BestFit:
 
     def samples(self, numbers: np.ndarray) -> Batch:
         """The samples of these numbers (B,) as a Batch."""
+        return self._gather(self._order(numbers))
+
+    def _rows_of(self, numbers: np.ndarray) -> np.ndarray:
         epoch, inside = np.divmod(numbers, self.samples_per_epoch)
-        return self._gather(permuted(inside, self.samples_per_epoch, keys(epoch, self.seed)))
+        return permuted(inside, self.samples_per_epoch, keys(epoch, self.seed))
 
     def documents(self, row: int) -> list[tuple[int, int]]:
         """(first token, number of tokens) in the store of each piece in a row, in order."""
