@@ -121,7 +121,7 @@ def digest(files: Files) -> str:
 def _version(part: Part) -> str:
     """A short name of exactly this content: a new version or converter never meets an old file in the cache."""
     if not part.sha256:
-        return "python" + sysconfig.get_python_version()
+        return f"python{sysconfig.get_python_version()}-2"  # 2: says that it is code
     return hashlib.sha256(f"1 {part.packages} {part.files} {part.sha256}".encode()).hexdigest()[:8]
 
 
@@ -316,7 +316,7 @@ def _sources(files: Files) -> Iterator[dict[str, str]]:
     for name, content in files.items():
         text = content.decode("utf-8", errors="replace")
         if text.strip():
-            yield {"text": text, "title": name, "label": "package" if "/" in name else "module"}
+            yield {"text": text, "title": name, "label": "package" if "/" in name else "module", "kind": "code"}
 
 
 # ---- the catalogue ----
