@@ -2,7 +2,7 @@
 
 A piece is an n-gram: 13 words in a row (Brown et al., "Language Models are Few-Shot Learners", 2020, appendix C), and
 20 characters in a row of Chinese, Japanese and Thai, which is about as much said. Case, punctuation, white space and
-compatibility forms do not count. Shorter texts of an evaluation set are looked for whole, from 8 words or 13
+compatibility forms do not count. Shorter texts of an evaluation set are looked for whole, from 8 words or 12
 characters on. What stands in many different texts of one set is its way of asking and gives nothing away.
 
 Only words of the evaluation sets are numbered, all others are 0. Eight numbers in a row make the key of what begins
