@@ -18,6 +18,7 @@ import zstandard
 from tests.text import reader_files as files
 from tests.text.reader_files import CHINESE, SENTENCE
 from upwell.text import Document, Fault, confined
+from upwell.text.readers.wikipedia import bare
 from upwell.text.sources import Settings, documents, units
 
 USUAL = Settings()
@@ -315,6 +316,50 @@ def test_a_wikipedia_dump_gives_articles_without_markup(tmp_path):
         (only,) = found(tmp_path, name, content)
         assert only.title == "Haus" and only.text == "Haus ist ein Bau.\n\nArten\nHütte"
         assert only.source.endswith(f"{name}:4")
+
+
+ARTICLE = """'''Lyon''' is a [[city]] in [[France|the Republic]].<ref name="x">A note {{cite|a}}</ref><ref/> It
+{{a|b={{c|d}}}}lies<!-- hidden --> on the [[Rhône|Rhône]] &amp; the [https://example.org/a Saône].
+{| class="wikitable"
+| cell
+{|
+| inner
+|}
+|}
+[[File:Lyon.jpg|thumb|A [[picture]] of it]]
+== History ==
+* Founded by ''Plancus''
+* [[Lugdunum]]
+"""
+
+
+def test_wiki_markup_gives_the_words_that_another_parser_gives():
+    import mwparserfromhell
+
+    code = mwparserfromhell.parse(ARTICLE.partition("{| class")[0] + ARTICLE.partition("it]]\n")[2])
+    for tag in code.filter_tags(matches=lambda tag: str(tag.tag) == "ref"):
+        code.remove(tag)
+    assert bare(ARTICLE, {"file"}).split() == code.strip_code().split()
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [("A\n== B ==\n=== C ===\n== D ==\nE", "A\nD\nE"), ("a -{zh-hans:计算机;zh-hant:電腦}- b", "a 计算机 b"),
+     ("<nowiki>[[x]]</nowiki> y", "[[x]] y"), ("[[ {{ never", "[[ {{ never"), ("<ref>never ends", "never ends"),
+     ("{{{x|{{y}}}}} z", "z"), ("5 &lt; 6<br>[[:Category:X]]", "5 < 6\nCategory:X")],
+)  # fmt: skip
+def test_odd_markup_is_taken_off_or_kept(markup, text):
+    assert bare(markup, {"category"}) == text
+
+
+@pytest.mark.parametrize(
+    "sign", ["[[", "{{", "{|", "<ref>", "[[a|", "[http://", "[//a ", "<a ", "-{", "'", "==", "<!--"]
+)
+def test_markup_that_never_ends_takes_no_long_time(sign):
+    started = time.process_time()
+    bare(sign * (100_000 // len(sign)), {"file"})
+    bare("\n".join([sign] * 20_000), {"file"})
+    assert time.process_time() - started < 2  # a square of the length would be minutes
 
 
 def test_other_xml_is_source_code(tmp_path):

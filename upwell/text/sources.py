@@ -61,7 +61,7 @@ class Settings:
     ratio: int = 200
     """How many times its packed size a file may hold before it is taken for a zip bomb."""
     memory: int = 3_000_000_000
-    """Bytes of address space of the process that parses PDF, DOCX, EPUB, HTML, wiki markup and Parquet."""
+    """Bytes of address space of the process that parses PDF, DOCX, EPUB, HTML and Parquet."""
     seconds: float = 60.0
     """How long that process may take for one document."""
 

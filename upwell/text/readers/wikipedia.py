@@ -30,7 +30,7 @@ SIGNS = re.compile(
 )
 DEEPEST = 60  # what is nested deeper is no article; it stays as it is written
 QUOTES = re.compile("'{2,5}")
-ADDRESS = re.compile(r"\[(?:https?:|ftp:|mailto:)?//[^\s\]]{1,2000}[ \t]*([^\]\n]{0,2000})\]")
+ADDRESS = re.compile(r"\[(?:https?:|ftp:|mailto:)?//[^\s\]\[]{1,500}(?:[ \t]+([^\]\[\n]{0,500}))?\]")
 TAG = re.compile(r"</?[a-zA-Z][^<>]{0,2000}>")
 VARIANT = re.compile(r"-\{([^{}\n]{0,500})\}-")
 SWITCH = re.compile(r"__[A-Z]{3,30}__")
