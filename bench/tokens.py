@@ -49,19 +49,14 @@ def measured(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[list[float], l
             for some in at_once(texts):
                 tokenizer.inner.encode_batch_fast(some, add_special_tokens=False)
             middle = time.perf_counter()
-            index = store.write(Path(folder, str(turn)), ids(tokenizer, texts), tokenizer.vocab_size, tokenizer.end)
+            ids = tokenizer.encode_stream(texts)
+            index = store.write(Path(folder, str(turn)), ids, tokenizer.vocab_size, tokenizer.end)
             packed = BestFit(store.Store(Path(folder, str(turn))), 2048, seed=0)
             end = time.perf_counter()
             alone.append(index["tokens"] / (middle - begin) / 1e6)
             both.append(index["tokens"] / (end - middle) / 1e6)
             del packed
     return alone, both
-
-
-def ids(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Sequence[int]]:
-    """The ids of each text, encoded about a million characters at a time."""
-    for some in at_once(texts):
-        yield from tokenizer.encode_batch(some)
 
 
 def first(texts: Sequence[str], characters: int) -> list[str]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers
 
 from upwell.errors import CheckpointError, DataError
+from upwell.tokens import words
 from upwell.tokens.tokenizer import END, Tokenizer, train
 
 TEXTS = [
@@ -53,6 +54,16 @@ def test_the_end_token_is_id_zero_and_leaves_no_text(ours):
 
 def test_a_batch_gives_the_ids_of_single_texts(ours):
     assert ours.encode_batch(TEXTS) == [ours.encode(text) for text in TEXTS]
+
+
+def test_a_stream_gives_the_ids_of_single_texts_and_reads_only_a_little_ahead(ours, monkeypatch):
+    monkeypatch.setattr(words.at_once, "__defaults__", (100,))
+    read = []
+    stream = ours.encode_stream(read.append(text) or text for text in TEXTS * 20)
+    first = [next(stream).tolist() for _ in range(5)]
+    assert first == [ours.encode(text) for text in TEXTS[:5]] and len(read) < 20
+    assert [ids.tolist() for ids in stream] == [ours.encode(text) for text in (TEXTS * 20)[5:]]
+    assert list(ours.encode_stream([])) == []
 
 
 def test_every_single_byte_has_a_token(ours):

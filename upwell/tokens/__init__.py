@@ -4,7 +4,7 @@ The room knows documents only as strings (tokenizer) or as sequences of ids (sto
 from is the room `text`'s business, what is learnt from them is a model's. Letters: B rows, T tokens.
 
     tokenizer.Tokenizer                text <-> ids, saved as the tokenizer.json that everyone reads
-    kinds.train                        a new one: bpe, wordpiece, unigram (unigram.learn); sample.sampled bounds the text
+    kinds.train                        a new one: bpe, wordpiece, unigram; sample.sampled bounds the text
     markers                            which strings may be special tokens; those of chats, and their template
     extend.extend                      new tokens for a new language behind the old ones
     report.report                      how well one fits its texts; ranks.tokenizer: GPT-2's and o200k's beside it

@@ -11,15 +11,19 @@ and no begin or end token is added unless the caller asks for it.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
 from upwell.atomic import write_file
 from upwell.errors import CheckpointError, DataError
+from upwell.tokens.words import at_once
 
 END = "<|endoftext|>"
 ALPHABET = 256
@@ -71,6 +75,17 @@ class Tokenizer:
         """Ids of many texts, on all cores."""
         encoded = self._inner.encode_batch_fast(list(texts), add_special_tokens=False)
         return [one.ids for one in encoded]
+
+    def encode_stream(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
+        """Ids (uint32) of each text, in order: on all cores, the next million characters while these are used."""
+        with ThreadPoolExecutor(1) as ahead:
+            waiting: deque = deque()
+            for some in at_once(texts):
+                waiting.append(ahead.submit(self._inner.encode_batch_fast, some, add_special_tokens=False))
+                if len(waiting) > 1:
+                    yield from (np.array(one.ids, dtype=np.uint32) for one in waiting.popleft().result())
+            for last in waiting:
+                yield from (np.array(one.ids, dtype=np.uint32) for one in last.result())
 
     def encode_source(self, text: str) -> list[int]:
         """Ids of a text as an encoder reads it: with the begin and end tokens that tokenizer.json asks for."""
