@@ -17,7 +17,7 @@ import zstandard
 
 from tests.text import reader_files as files
 from tests.text.reader_files import CHINESE, SENTENCE
-from upwell.text import Document, Fault, confined
+from upwell.text import Document, Fault, confined, examples
 from upwell.text.readers.wikipedia import bare
 from upwell.text.sources import Settings, documents, units
 
@@ -166,6 +166,12 @@ def test_questions_in_the_layout_of_squad_are_read_one_by_one(tmp_path):
     assert [one.fields["question"] for one in results] == ["Q0?", "Q1?", "Q2?"]
 
 
+@pytest.mark.parametrize("key", ["data", "rows", "train"])
+def test_examples_inside_of_an_object_are_read(tmp_path, key):
+    held = json.dumps({"version": 1, key: [{"text": "a"}, {"text": "b"}]})
+    assert texts(found(tmp_path, "a.json", held)) == ["a", "b"]
+
+
 def test_a_json_file_that_is_no_list_of_records_is_source_code(tmp_path):
     (only,) = found(tmp_path, "package.json", '{"name": "x", "version": "1"}')
     assert only.kind == "code" and only.text == '{"name": "x", "version": "1"}'
@@ -193,6 +199,12 @@ def test_rows_of_a_table_are_records_by_their_header(tmp_path):
         one, other = found(tmp_path, name, text)
         assert (one.text, one.title, other.text) == ('one, "1"\nmore', "T", "two")
         assert (one.source[-1], other.source[-1]) == ("2", "4")
+
+
+def test_the_short_way_for_plain_records_gives_what_the_long_one_gives(tmp_path):
+    records = [{"text": "a"}, {"text": "b", "title": "T"}, {"title": "T", "text": ""}, {"title": "T"}, {"text": None}]
+    results = found(tmp_path, "a.jsonl", "\n".join(map(json.dumps, records)))
+    assert results == [examples.document(one, f"{tmp_path}/a.jsonl:{n}") for n, one in enumerate(records, start=1)]
 
 
 def test_bad_rows_of_a_table_are_faults_of_their_own(tmp_path):

@@ -1,12 +1,12 @@
-"""JSON: a list of records, {"data": [...]}, SQuAD's articles, or one record; a notebook; else it is source code.
+"""JSON: a list of records, an object that holds one ({"data": [...]}), or one record; a notebook; else source code.
 
-A file that is one object, not a list, and that has no layout of an example is a settings file: kept as text.
+A file that is one object, not a list, and that neither is an example nor holds any is a settings file: kept as text.
 """
 
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from upwell.text import Document, Fault, examples
 from upwell.text.division import documents_of
@@ -26,9 +26,12 @@ def read(file: BinaryIO, name: str, settings) -> Iterator[Document | Fault]:
     except ValueError as error:
         yield from _lines_after_all(text, name, error)
         return
-    if isinstance(value, Mapping) and not _holds_records(value):
-        yield from _one(value, text, name, encoding)
-        return
+    if isinstance(value, Mapping):
+        held = next((key for key, part in value.items() if _holds_records(part)), None)
+        if held is None or examples.recognise(value):
+            yield from _one(value, text, name, encoding)
+            return
+        value = {"data": value[held]}
     lines = _lines_of(text) if isinstance(value, list) else itertools.repeat(0)
     for (place, record), line in zip(examples.records(value), lines, strict=False):
         found = examples.document(record, f"{name}:{line}" if line else name)
@@ -52,9 +55,10 @@ def _lines_after_all(text: str, name: str, error: ValueError) -> Iterator[Docume
         yield jsonlines._document(line.encode("utf-8", "surrogatepass"), f"{name}:{number}")
 
 
-def _holds_records(value: Mapping) -> bool:
-    data = value.get("data")
-    return isinstance(data, list) and bool(data) and isinstance(data[0], Mapping)
+def _holds_records(part: Any) -> bool:
+    """Whether it is a list of examples, or of SQuAD's articles."""
+    first = part[0] if isinstance(part, list) and part else None
+    return isinstance(first, Mapping) and ("paragraphs" in first or examples.recognise(first) is not None)
 
 
 def _one(value: Mapping, text: str, name: str, encoding: str) -> Iterator[Document | Fault]:
