@@ -3,6 +3,7 @@
     python bench/steps.py                          speed on one core, and what is dropped or changed of healthy text
     python bench/steps.py --messages FOLDER        also languages: FOLDER holds .po files as Django ships them
                                                    (LANGUAGE/LC_MESSAGES/django.po), joined to texts of three lengths
+    python bench/steps.py --manuals /usr/share/doc also which texts of a folder (.txt, .md, README, copyright) go, and why
 
 Speeds are of one process on documents as they come (about 500 bytes each) and joined to documents of 8 kB; process
 time, the best of three passes.
@@ -35,6 +36,7 @@ GREAT = "en fr es pt pt_BR de it nl ru zh_Hans zh_Hant ja ko ar pl tr vi uk cs s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=Path)
+    parser.add_argument("--manuals", type=Path)
     args = parser.parse_args()
     print(f"{date.today()}, {platform.processor() or platform.machine()}, one process")
     for name, code, kind in CORPORA:
@@ -46,6 +48,8 @@ def main() -> None:
         _healthy(documents)
     if args.messages:
         _languages(args.messages)
+    if args.manuals:
+        _manuals(args.manuals)
 
 
 def _documents(name: str, code: str, kind: str) -> Iterator[Document]:
@@ -107,6 +111,19 @@ def _healthy(documents: list[Document]) -> None:
     if documents[0].kind == "prose":
         right = sum(tell(document.text) == document.language for document in documents)
         print(f"    language right: {right / len(documents):.4f}")
+
+
+def _manuals(folder: Path) -> None:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _manual(path)]
+    texts = [Document(path.read_text("utf-8", errors="replace"), str(path), language="en") for path in files]
+    dropped = [found for found in map(quality.step(quality.Settings()), texts) if isinstance(found, Dropped)]
+    print(f"{folder}: {len(texts):,} texts, {len(dropped)} dropped")
+    for one in dropped:
+        print(f"    {one.document.source}: {one.reason}, {one.detail}")
+
+
+def _manual(path: Path) -> bool:
+    return path.suffix in (".txt", ".md") or path.name == "copyright" or path.stem == "README" and path.suffix != ".gz"
 
 
 # ---- languages, on the messages of a program in many of them ----

@@ -23,7 +23,7 @@ LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DIGITS, PUNCTUATION = b"0123456789", b".,;:!?'\"()-"
 LETTERS_AND_SPACE = LETTERS + b" \t\n\r"
 ASCII_AND_FOLLOWING = bytes(range(0xC0))  # ASCII and the bytes of UTF-8 that begin no character
-NO_SYMBOLS = DIGITS + PUNCTUATION + bytes(range(0x80, 0x100))
+NO_SYMBOLS = DIGITS + PUNCTUATION + b"=_*`" + bytes(range(0x80, 0x100))  # with those of underlines and Markdown
 EAST = bytes(range(0xE3, 0xEA))  # bytes that begin Chinese and Japanese characters, and their punctuation
 SOUTH = (b"\xe0\xb8", b"\xe0\xb9", b"\xe0\xba", b"\xe0\xbb", b"\xe1\x80", b"\xe1\x81", b"\xe1\x9e", b"\xe1\x9f")
 FEWEST_LINES, FEWEST_WORDS = 6, 50  # below these nothing is said of lines that repeat, of words that are missing
@@ -66,19 +66,19 @@ class Settings:
     """Prose: letters of any script among what is not white space."""
     most_digits: float = 0.4
     """Prose: digits among letters and digits."""
-    most_symbols: float = 0.15
+    most_symbols: float = 0.25
     """Prose: other signs than letters, digits and punctuation, among what is not white space."""
-    most_marks: float = 0.15
+    most_marks: float = 0.25
     """Prose: signs # and ... or … for each word (Gopher: 0.1)."""
     least_wordy: float = 0.6
     """Prose: words with a letter in them among all words (Gopher: 0.8)."""
     shortest_words: float = 2.2
     """Prose: characters of the average word at least (Gopher: 3); not for scripts without spaces."""
-    longest_words: float = 14
+    longest_words: float = 20
     """Prose: characters of the average word at most (Gopher: 10, for English); not for scripts without spaces."""
-    most_repeated_lines: float = 0.4
-    """Prose: lines that stand in the text before, among all lines (Gopher: 0.3); from 6 lines on."""
-    most_repeated_characters: float = 0.4
+    most_repeated_lines: float = 0.5
+    """Prose: lines that stand in the text before, among all of at least 8 bytes (Gopher: 0.3); from 6 lines on."""
+    most_repeated_characters: float = 0.5
     """Prose: characters of such lines among all (Gopher: 0.2); from 6 lines on."""
     most_repeated_phrases: float = 0.5
     """Prose: words (Chinese: characters) from which on five words (ten) stand in the text before (Gopher: 0.15)."""
@@ -273,8 +273,8 @@ def _blobs(counts: Counts, settings: Settings) -> Reason | None:
 
 
 def _encoded(words: list[bytes]) -> int:
-    """Bytes of words that are long and made of what encoded data is made of."""
-    long = [word for word in words if len(word) >= LONG_WORD]
+    """Bytes of words that are long and made of what encoded data is made of, and no addresses."""
+    long = [word for word in words if len(word) >= LONG_WORD and b"://" not in word]
     return sum(len(word) for word in long if len(word.translate(None, ENCODED)) < 0.1 * len(word))
 
 
@@ -304,9 +304,12 @@ def _ellipses(counts: Counts, settings: Settings) -> Reason | None:
 
 
 def _repeated_lines(counts: Counts, settings: Settings) -> Reason | None:
-    lines = counts.lines
+    distinct = set(counts.lines)
+    if len(distinct) == len(counts.lines):
+        return None
+    lines = [line for line in counts.lines if len(line) >= (3 if counts.unspaced else 8)]  # no brackets, no "```"
     distinct = set(lines)
-    if len(distinct) == len(lines):
+    if len(lines) < FEWEST_LINES:
         return None
     share = 1 - len(distinct) / len(lines)
     characters = 1 - sum(map(len, distinct)) / sum(map(len, lines))
