@@ -3,7 +3,7 @@
     python bench/steps.py                          speed on one core, and what is dropped or changed of healthy text
     python bench/steps.py --messages FOLDER        also languages: FOLDER holds .po files as Django ships them
                                                    (LANGUAGE/LC_MESSAGES/django.po), joined to texts of three lengths
-    python bench/steps.py --manuals /usr/share/doc also which texts of a folder (.txt, .md, README, copyright) go, and why
+    python bench/steps.py --manuals /usr/share/doc also which manuals of a folder (.txt, .md, README ...) go, and why
 
 Speeds are of one process on documents as they come (about 500 bytes each) and joined to documents of 8 kB; process
 time, the best of three passes.
