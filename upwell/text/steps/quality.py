@@ -76,7 +76,7 @@ class Settings:
     """Prose: characters of the average word at least (Gopher: 3); not for scripts without spaces."""
     longest_words: float = 20
     """Prose: characters of the average word at most (Gopher: 10, for English); not for scripts without spaces."""
-    most_repeated_lines: float = 0.5
+    most_repeated_lines: float = 0.6
     """Prose: lines that stand in the text before, among all of at least 8 bytes (Gopher: 0.3); from 6 lines on."""
     most_repeated_characters: float = 0.5
     """Prose: characters of such lines among all (Gopher: 0.2); from 6 lines on."""
