@@ -225,3 +225,29 @@ def found_address(log: Path, started: subprocess.Popen) -> str:
             return found[1]
         time.sleep(0.1)
     raise AssertionError(log.read_text(encoding="utf-8"))
+
+
+def prepared(texts: list[Path], out: Path, *words: str) -> dict[str, str]:
+    """SHA-256 of every file of a prepared folder, but for the manifest, in which the hashes stand."""
+    command = [sys.executable, "-m", "upwell", "prepare", *map(str, texts), "--out", str(out), "--vocab-size", "300"]
+    command += ["--weights", *["1"] * len(texts), *words]  # paths with weights are blocks of their own
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stdout + done.stderr
+    files = [path for path in sorted(out.rglob("*")) if path.is_file() and path.name != "manifest.json"]
+    return {path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_a_whole_preparation_on_ray_gives_the_bytes_of_the_local_one(tmp_path):
+    folders = [tmp_path / name for name in ("first", "second", "third")]
+    for number in range(6):
+        lines = [f"Letter {line} of {number}: tell person{line}@harbour.net before day {line % 28 + 1}; the harbour "
+                 f"opens at {line % 12} and {number * line} ships wait." for line in range(120)]  # fmt: skip
+        for place, folder in enumerate(folders):
+            folder.mkdir(exist_ok=True)
+            text = "\n".join(lines[place:]) if place < 2 else "\n".join(lines[::-1])
+            (folder / f"{number}.txt").write_text(text, encoding="utf-8")
+    local = prepared(folders, tmp_path / "local", "--workers", "1")
+    assert local == prepared(folders, tmp_path / "ray", "--engine", "ray", "--workers", "2")
+    assert {"train.jsonl", "heldout.jsonl", "dropped.jsonl", "tokenizer.json", "report.html"} <= set(local)
+    dropped = (tmp_path / "local" / "dropped.jsonl").read_text(encoding="utf-8")
+    assert "@harbour" not in dropped and dropped.count('"near repetition"') >= 6
