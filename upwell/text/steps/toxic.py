@@ -22,9 +22,10 @@ UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003
 SIGNS = "!\"#$%&()*+,./:;<=>?@[\\]^_`{|}~"
 PLAIN = bytes.maketrans(SIGNS.encode("ascii") + bytes(range(65, 91)), b" " * len(SIGNS) + bytes(range(97, 123)))
 WIDE_SIGNS = ((b"\xe2\x80\x99", b"'"), *((sign.encode("utf-8"), b" ") for sign in "—–…“”„«»¡¿、。！？，；："))
-WIDE = re.compile(b"\xe2\x80|\xc2[\xa1\xab\xbb\xbf]|\xe3\x80|\xef\xbc")
 LETTERS = re.compile(b"[\xc3-\xd6]|\xe1")  # what begins a letter that has a small form
 EASTERN = re.compile(b"[\xe3-\xe9\xf0]|\xe0[\xb8\xb9]")  # what begins a sign of UNSPACED
+
+Phrases = dict[bytes, list[tuple[int, list[bytes]]]]  # longest word -> (how many words stand before it, all of them)
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,13 @@ def counter(listed: Iterable[str]) -> Callable[[str], tuple[int, int]]:
     A word of a script without spaces counts for two of its signs, so that the share means the same.
     """
     words, phrases, parts = divided(listed)
-    first = words | phrases.keys()
+    telling = words | phrases.keys()
     unspaced = re.compile("|".join(map(re.escape, sorted(parts, key=len, reverse=True)))) if parts else None
 
     def count(text: str) -> tuple[int, int]:
         tokens = tokens_of(text)
-        places = [] if first.isdisjoint(tokens) else [place for place, token in enumerate(tokens) if token in first]
+        hit = not telling.isdisjoint(tokens)
+        places = [place for place, token in enumerate(tokens) if token in telling] if hit else []
         found = sum(is_listed(tokens, place, words, phrases) for place in places)
         total = len(tokens)
         if unspaced and EASTERN.search(beyond_ascii(text)) and (signs := len(UNSPACED.findall(text))):
@@ -85,8 +87,9 @@ def tokens_of(text: str) -> list[bytes]:
     if LETTERS.search(beyond):
         text = text.lower()
     signs = text.encode("utf-8", "surrogatepass").translate(PLAIN)
-    for sign, plain in WIDE_SIGNS if WIDE.search(beyond) else ():
-        signs = signs.replace(sign, plain)
+    for sign, plain in WIDE_SIGNS if beyond else ():
+        if sign in beyond:
+            signs = signs.replace(sign, plain)
     return signs.split()
 
 
@@ -95,16 +98,19 @@ def beyond_ascii(text: str) -> bytes:
     return b"" if text.isascii() else text.encode("utf-8", "surrogatepass").translate(None, bytes(range(128)))
 
 
-def is_listed(tokens: list[bytes], place: int, words: set[bytes], phrases: dict[bytes, list[list[bytes]]]) -> bool:
-    """Whether a word of the list stands at this place, or a phrase begins there."""
+def is_listed(tokens: list[bytes], place: int, words: set[bytes], phrases: Phrases) -> bool:
+    """Whether a word of the list stands at this place, or the longest word of a phrase that is there whole."""
     token = tokens[place]
-    return token in words or any(tokens[place : place + len(rest)] == rest for rest in phrases.get(token, ()))
+    return token in words or any(
+        place >= before and tokens[place - before : place - before + len(phrase)] == phrase
+        for before, phrase in phrases.get(token, ())
+    )
 
 
-def divided(listed: Iterable[str]) -> tuple[set[bytes], dict[bytes, list[list[bytes]]], list[str]]:
-    """Single words; phrases by their first word; what has no spaces around it, at least two signs long."""
+def divided(listed: Iterable[str]) -> tuple[set[bytes], Phrases, list[str]]:
+    """Single words; phrases by their longest word, the rarest as a rule; parts of two signs and more without spaces."""
     words: set[bytes] = set()
-    phrases: dict[bytes, list[list[bytes]]] = {}
+    phrases: Phrases = {}
     parts: list[str] = []
     for entry in listed:
         tokens = tokens_of(entry)
@@ -113,7 +119,8 @@ def divided(listed: Iterable[str]) -> tuple[set[bytes], dict[bytes, list[list[by
         elif len(tokens) == 1:
             words.add(tokens[0])
         elif tokens:
-            phrases.setdefault(tokens[0], []).append(tokens)
+            longest = max(tokens, key=len)
+            phrases.setdefault(longest, []).append((tokens.index(longest), tokens))
     return words, phrases, parts
 
 
