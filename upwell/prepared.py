@@ -11,11 +11,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -228,34 +228,33 @@ def _store(folder: Path, part: str, counts: dict, tokenizer: "Tokenizer", templa
            told: Callable[[float], None]) -> int:  # fmt: skip
     from upwell.tokens.store import write
 
-    def ids() -> Iterator[list[int]]:
+    def counting() -> Iterator[Document]:
         told(0)
-        for number, some in enumerate(batched(documents_of(folder / f"{part}.jsonl"), AT_ONCE)):
-            yield from ids_of(some, tokenizer, template)
-            told((number + 1) * AT_ONCE / max(counts["documents"], AT_ONCE))
+        for number, document in enumerate(documents_of(folder / f"{part}.jsonl")):
+            if number % AT_ONCE == 0:
+                told(number / counts["documents"])
+            yield document
 
-    index = write(folder / part, ids(), tokenizer.vocab_size, tokenizer.end, counts.get("bytes", 0), tokenizer.hash)
+    ids = ids_of(counting(), tokenizer, template)
+    index = write(folder / part, ids, tokenizer.vocab_size, tokenizer.end, counts.get("bytes", 0), tokenizer.hash)
     return index["tokens"]
 
 
-def ids_of(documents: Sequence[Document], tokenizer: "Tokenizer", template: "Template | None") -> list[list[int]]:
-    """The ids of documents; a chat is written by the chat template, where there is one."""
-    chats = [template is not None and is_chat(document) for document in documents]
-    plain = iter(tokenizer.encode_batch([one.text for one, chat in zip(documents, chats, strict=True) if not chat]))
-    return [template.ids(document.fields["messages"], tokenizer, add_generation_prompt=False) if chat else next(plain)
-            for document, chat in zip(documents, chats, strict=True)]  # fmt: skip
+def ids_of(documents: Iterable[Document], tokenizer: "Tokenizer", template: "Template | None") -> Iterator:
+    """The ids of each document, in order; a chat is written by the chat template, where there is one."""
+    if template is None:
+        yield from tokenizer.encode_stream(document.text for document in documents)
+        return
+    for chats, some in groupby(documents, key=is_chat):
+        if chats:
+            yield from (template.ids(one.fields["messages"], tokenizer, add_generation_prompt=False) for one in some)
+        else:
+            yield from tokenizer.encode_stream(one.text for one in some)
 
 
 def is_chat(document: Document) -> bool:
     """Whether it is an example of a chat."""
     return bool(document.fields) and document.fields["task"] == "chat"
-
-
-def batched(items: Iterable, size: int) -> Iterator[list]:
-    """Lists of so many."""
-    items = iter(items)
-    while some := list(islice(items, size)):
-        yield some
 
 
 def texts_of(path: Path) -> Iterator[str]:
