@@ -20,8 +20,7 @@ from datetime import date
 from pathlib import Path
 
 from upwell import catalog
-from upwell.text import Document, Dropped
-from upwell.text.paragraphs import signatures
+from upwell.text import Document, Dropped, signatures
 from upwell.text.steps import decontaminate, language, length, quality, repair
 
 CORPORA = (
@@ -79,7 +78,7 @@ def _steps(documents: list[Document]) -> dict[str, Callable]:
         "language": lambda document: tell(document.text),
         "quality": quality.step(quality.Settings()),
         "length": length.step(length.Settings()),
-        "signatures": lambda document: signatures(document.text),
+        "signatures": lambda document: signatures.lines(signatures.units([document.text])),
     }
     if planted.is_file():
         steps["decontaminate"] = decontaminate.step(decontaminate.Settings(against=(planted,)))
