@@ -15,6 +15,7 @@ import tarfile
 import tempfile
 import unicodedata
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -90,6 +91,27 @@ def similarity(one: str, other: str) -> float:
     """Jaccard's index of the sets of five words in a row."""
     first, second = _shingles(one), _shingles(other)
     return len(first & second) / max(len(first | second), 1)
+
+
+def repeating(folder: Path, groups: list[set[str]]) -> int:
+    """Of groups of documents, in how many each one repeats some other document of the corpus: one that nobody planted.
+
+    Every document is compared, by `similarity`.
+    """
+    texts = {record["id"]: record["text"] for path in sorted(folder.iterdir())
+             for record in map(json.loads, path.read_text(encoding="utf-8").splitlines())}  # fmt: skip
+    wanted = {name: _shingles(texts[name]) for group in groups for name in group}
+    holders: dict[tuple[str, ...], list[str]] = {}
+    for name, own in wanted.items():
+        for shingle in own:
+            holders.setdefault(shingle, []).append(name)
+    found = {name for other, text in texts.items() for name in _near(other, _shingles(text), wanted, holders)}
+    return sum(group <= found for group in groups)
+
+
+def _near(other: str, own: set, wanted: dict[str, set], holders: dict) -> list[str]:
+    shared = Counter(name for shingle in own for name in holders.get(shingle, ()) if name != other)
+    return [name for name, both in shared.items() if both >= THRESHOLD * (len(own) + len(wanted[name]) - both)]
 
 
 def _shingles(text: str) -> set[tuple[str, ...]]:

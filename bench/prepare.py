@@ -176,7 +176,9 @@ def judged(name: str, out: Path, corpus: planted.Corpus, seconds: float, memory:
         merged[place] += not {pair.first, pair.second} <= kept
     found = {place: (merged[place], there[place]) for place in there if place[0] != "too far"}
     alike = (len(set(corpus.look_alikes) - kept), len(corpus.look_alikes))
-    too_far = (merged["too far", ""], there["too far", ""])
+    far = [pair for pair in corpus.pairs if not pair.repeats and not {pair.first, pair.second} <= kept]
+    wrong = len(far) - planted.repeating(out.parent / "corpus", [{pair.first, pair.second} - kept for pair in far])
+    too_far = (wrong, there["too far", ""])
     return Result(seconds, memory, len(kept), found, too_far, alike, emails)
 
 
