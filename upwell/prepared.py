@@ -82,6 +82,8 @@ def prepare(settings: "Settings", progress: Progress | None = None) -> Prepared:
         work.mkdir(parents=True, exist_ok=True)
     try:
         with alone(work / "lock"):
+            for left in work.parent.glob(f".{settings.out.name}.partial-*"):  # of a run that was killed
+                shutil.rmtree(left, ignore_errors=True)
             made = _make(settings, groups, inputs, key, work, progress)
     except UpwellError as error:
         if not isinstance(error, ServiceError) or isinstance(error.__cause__, OSError):
@@ -130,7 +132,7 @@ def documents(settings: "Settings", faults: list | None = None) -> Iterator[Docu
     faults: what cannot be read is put there.
     """
     work = work_of(settings, Path("."), "")
-    steps = [(name, blocks.function(name, wanted, None)) for name, wanted in work.steps]
+    steps = blocks.steps_of(work.steps)
     for _, units in grouped(settings):
         for unit in units:
             for item in sources.documents(unit, work.reading):
@@ -138,7 +140,7 @@ def documents(settings: "Settings", faults: list | None = None) -> Iterator[Docu
                     if faults is not None:
                         faults.append(item)
                     continue
-                _, result = blocks.stepped(item, steps)
+                [(_, result)] = blocks.stepped([item], steps, blocks.Tally())
                 if isinstance(result, Document):
                     yield result
 

@@ -15,7 +15,7 @@ import upwell.text.privacy
 from tests.text.patterns import patterns_of, slow_texts
 from upwell.errors import SettingsError
 from upwell.text import Document
-from upwell.text.privacy import Span, checksums, replace
+from upwell.text.privacy import Span, checksums, find, replace
 from upwell.text.steps import privacy, secrets, toxic
 from upwell.text.steps.privacy import Settings, found, masked, step, step_with_map, unmask
 
@@ -215,6 +215,24 @@ PIECES = strategies.lists(
     strategies.one_of(strategies.sampled_from([value for _, _, value in PLANTED]), strategies.text(max_size=12)),
     max_size=8,
 )
+
+
+def test_the_look_at_many_texts_at_once_misses_nothing():
+    texts = [text for text, *_ in PLANTED]
+    texts += ["Nothing to see here.", "", "In 1905 he wrote 2 books.", "e.g. so..."]
+    for joined in (texts, [*reversed(texts)], [f"In the year 19{text}" for text in texts]):
+        asked = find.suspects(joined).tolist()
+        assert all(one or not found(text) for one, text in zip(asked, joined, strict=True))
+    assert find.suspects(texts[-4:]).tolist() == [False] * 4
+    assert find.suspects([text for text, *_ in PLANTED]).all()
+    assert not find.suspects(["book-012345", "book-678901"]).any()  # digits of two texts are no row
+
+
+@settings(max_examples=200, deadline=None)
+@given(strategies.lists(strategies.text(string.printable + "０９é中", max_size=60), max_size=6))
+def test_whatever_is_found_in_chance_texts_was_suspected(texts):
+    asked = find.suspects(texts).tolist()
+    assert all(one or not found(text) for one, text in zip(asked, texts, strict=True))
 
 
 @settings(max_examples=200, deadline=None)

@@ -37,7 +37,12 @@ BLOCK = 64_000_000  # characters of one block: of a very large file there are se
 SAMPLES, SAMPLE = 3, 400
 EDGES = tuple(round(10 ** (1 + exponent / 4)) for exponent in range(25))  # 10 to 10 million characters
 PLAIN = Document("", "")
-Steps = Sequence[tuple[str, Callable[[Document], Document | Dropped]]]
+NAMES = tuple(one.name for one in fields(Document))
+ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+Function = Callable[[Document], Document | Dropped]
+Suspects = Callable[[Sequence[Document]], Sequence[bool]]
+Steps = Sequence[tuple[str, Function, Suspects | None]]
+"""Name, function, and a look at many documents at once: False where the function would give the same document."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,7 @@ class _Maker:
 
     def made(self) -> list[dict]:
         """The summaries; all files are on disk."""
-        self.steps = [(name, function(name, wanted, self)) for name, wanted in self.work.steps]
+        self.steps = steps_of(self.work.steps, self)
         documents, summaries = self.through(), []
         while not summaries or self.characters >= BLOCK:
             self.begin(f"{self.path}-{len(summaries):04d}")
@@ -199,6 +204,17 @@ class _Maker:
 
     def through(self) -> Iterator[Document]:
         """Documents that every step kept; the others go into their file."""
+        for some in self.batches():
+            for name, result in stepped(some, self.steps, self.tally):
+                if isinstance(result, Document):
+                    yield result
+                else:
+                    self.tally.leave(name, result)
+                    self.dropped.write(line(left_out(result, name)))
+
+    def batches(self) -> Iterator[list[Document]]:
+        """What is read, a batch at a time."""
+        some, size = [], 0
         for unit in self.task.units:
             for item in sources.documents(unit, self.work.reading):
                 if isinstance(item, Fault):
@@ -208,12 +224,12 @@ class _Maker:
                 self.tally.characters += len(item.text)
                 self.tally.bytes += size_of(item.text)[1]
                 self.tally.note("read", item.changes)
-                name, result = stepped(item, self.steps, self.tally)
-                if isinstance(result, Document):
-                    yield result
-                else:
-                    self.tally.leave(name, result)
-                    self.dropped.write(line(left_out(result, name)))
+                some.append(item)
+                size += len(item.text)
+                if size >= BATCH:
+                    yield some
+                    some, size = [], 0
+        yield some
 
     def write(self, kept) -> None:
         """A batch of documents to disk, and what is compared of them."""
@@ -255,21 +271,40 @@ def lines_of(documents: Sequence[Document], units: Sequence[signatures.Units], f
     return np.column_stack([found[wanted], owner[wanted].astype(np.uint64) + np.uint64(first)])
 
 
-def stepped(document: Document, steps: Steps, tally: Tally | None = None) -> tuple[str, Document | Dropped]:
-    """The document after all steps, or what the step of this name said of it."""
-    tally = tally or Tally()
-    for name, step in steps:
-        before, result = document.changes, step(document)
-        if isinstance(result, Dropped):
-            return name, result
-        document = result
-        if document.changes != before:
-            more = Counter(dict(document.changes))
-            more.subtract(dict(before))
-            tally.note(name, (+more).items())
-    if not document.text.strip():
-        return "length", Dropped(document, "empty")
-    return "", document
+def stepped(documents: Sequence[Document], steps: Steps, tally: Tally) -> Iterator[tuple[str, Document | Dropped]]:
+    """Each document after all steps, or the name of a step and what it said of it; in order."""
+    results: list[tuple[str, Document | Dropped]] = [("", document) for document in documents]
+    alive = list(range(len(documents)))
+    for name, step, suspects in steps:
+        if suspects:
+            asked = suspects([results[number][1] for number in alive])
+            chosen = [number for number, wanted in zip(alive, asked, strict=True) if wanted]
+        else:
+            chosen = alive
+        for number in chosen:
+            results[number] = name, _stepped(name, step, results[number][1], tally)
+        alive = [number for number in alive if isinstance(results[number][1], Document)]
+    for number in alive:
+        if not results[number][1].text.strip():
+            results[number] = "length", Dropped(results[number][1], "empty")
+    return iter(results)
+
+
+def _stepped(name: str, step: Function, document: Document, tally: Tally) -> Document | Dropped:
+    before, result = document.changes, step(document)
+    if isinstance(result, Document) and result.changes != before:
+        more = Counter(dict(result.changes))
+        more.subtract(dict(before))
+        tally.note(name, (+more).items())
+    return result
+
+
+def steps_of(wanted: Iterable[tuple[str, Any]], maker: Any = None) -> list[tuple[str, Function, Suspects | None]]:
+    """The functions of steps, by their names and settings."""
+    rooms = [(name, settings, importlib.import_module(f"upwell.text.steps.{name}")) for name, settings in wanted]
+    looks = [room.suspects(settings) if hasattr(room, "suspects") else None for _, settings, room in rooms]
+    return [(name, function(name, settings, maker), look)
+            for (name, settings, _), look in zip(rooms, looks, strict=True)]  # fmt: skip
 
 
 def function(name: str, settings: Any, maker: Any) -> Callable[[Document], Document | Dropped]:
@@ -321,9 +356,9 @@ def source_file(source: str) -> str:
 
 def record(document: Document) -> dict:
     """A document as a line of a file; what it does not say is left out."""
-    found = {one.name: getattr(document, one.name) for one in fields(document)}
+    found = vars(document)
     wanted = {"text"} | ({"title"} if document.label and document.fields is None else set())  # see examples: no class
-    return {key: value for key, value in found.items() if key in wanted or value != getattr(PLAIN, key)}
+    return {key: found[key] for key in NAMES if key in wanted or found[key] != getattr(PLAIN, key)}
 
 
 def document_of(found: Mapping[str, Any]) -> Document:
@@ -341,6 +376,6 @@ def left_out(one: Dropped, step: str) -> dict:
 def line(found: Mapping[str, Any]) -> bytes:
     """As JSON; half a surrogate pair, which has no UTF-8 form, is written as JSON's escape."""
     try:
-        return json.dumps(found, ensure_ascii=False).encode("utf-8") + b"\n"
+        return ENCODE(found).encode("utf-8") + b"\n"
     except UnicodeEncodeError:
         return json.dumps(found).encode("ascii") + b"\n"

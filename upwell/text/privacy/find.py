@@ -50,6 +50,33 @@ def found(text: str, kinds: Sequence[str] = KINDS, code: bool = False) -> list[S
     return settled(spans) if len(spans) > 1 else spans
 
 
+def suspects(texts: Sequence[str]) -> np.ndarray:
+    """(texts,) bool: False where `found` would find nothing, told for all texts together by a few passes of numpy."""
+    signs = codes("\0".join([*texts, ""]))
+    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)
+    digits = np.flatnonzero(signs - signs.dtype.type(48) < 10)
+    owner = np.searchsorted(ends, digits, side="right")
+    near = digits[LEAST - 1 :] - digits[: 1 - LEAST] <= (LEAST - 1) * (GAP + 1)
+    close = digits[: 1 - LEAST][near & (owner[LEAST - 1 :] == owner[: 1 - LEAST])]
+    before, further = signs[digits - 1], signs[digits - 2]
+    capital = signs.dtype.type(65)
+    lettered = (before - capital < 26) | ((before == 32) | (before == 45)) & (further - capital < 26)
+    dots, colons = _pairs(signs, 46, 4), _pairs(signs, 58, 5)
+    dots = dots[signs[dots + 1] - signs.dtype.type(48) < 10]  # no ellipsis
+    places = [np.flatnonzero(signs == 64), close, digits[lettered], dots, colons]
+    if signs.itemsize > 1:
+        places.append(np.flatnonzero(signs - signs.dtype.type(0xFF10) < 10))
+    asked = np.zeros(len(texts), bool)
+    asked[np.searchsorted(ends, np.concatenate(places), side="right")] = True
+    return asked
+
+
+def _pairs(signs: np.ndarray, sign: int, apart: int) -> np.ndarray:
+    """Where the same sign stands twice with fewer than `apart` others between, as in all addresses of machines."""
+    places = np.flatnonzero(signs == sign)
+    return places[:-1][np.diff(places) <= apart]
+
+
 def codes(text: str) -> np.ndarray:
     """The code points of a text: uint8 where all are ASCII, uint32 else."""
     if text.isascii():

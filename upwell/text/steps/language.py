@@ -8,7 +8,7 @@ downloaded. Code is not judged. Where there is too little text, or the model dou
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
 
@@ -91,7 +91,7 @@ def step(settings: Settings) -> Callable[[Document], Document | Dropped]:
         if document.kind == "code" or (document.fields or {}).get("task") == "pair":  # a pair has two languages
             return document
         language = document.language or tell(document.text)
-        document = document if language == document.language else replace(document, language=language)
+        document = document if language == document.language else Document(**vars(document) | {"language": language})
         if not settings.keep or _wanted(language, settings.keep):
             return document
         unknown = language == UNKNOWN

@@ -17,7 +17,7 @@ from typing import Literal
 
 from ...errors import SettingsError
 from .. import Document, rewritten
-from ..privacy import Span, replace
+from ..privacy import Span, find, replace
 from ..privacy.find import KINDS, NAMES, found, settled
 
 __all__ = ["KINDS", "Settings", "found", "masked", "step", "step_with_map", "unmask"]
@@ -43,6 +43,18 @@ def step(settings: Settings) -> Callable[[Document], Document]:
     """A function that masks one document; errors: SettingsError."""
     both = step_with_map(settings)
     return lambda document: both(document)[0]
+
+
+def suspects(settings: Settings) -> Callable[[Sequence[Document]], list[bool]]:
+    """A function that tells of many documents at once which of them `step` must look at."""
+
+    def asked(documents: Sequence[Document]) -> list[bool]:
+        if settings.map is not None:  # placeholders that stand there already are numbered anew
+            return [True] * len(documents)
+        text, title = (find.suspects([getattr(one, name) for one in documents]) for name in ("text", "title"))
+        return [text[number] or title[number] or bool(one.fields) for number, one in enumerate(documents)]
+
+    return asked
 
 
 def step_with_map(settings: Settings) -> Callable[[Document], tuple[Document, dict[str, str]]]:
