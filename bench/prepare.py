@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 STEPS = ["--skip", "secrets", "length", "quality", "decontaminate", "toxic"]
 KINDS = ("exact", "white space", *planted.CHANGES)
 TEXTS = ("prose", "chinese", "code")
-EVERY = 0.25  # seconds between two looks at the memory
+EVERY = 0.5  # seconds between two looks at the memory
 
 
 @dataclass(frozen=True)
