@@ -56,8 +56,10 @@ BLOCK = Row(
     ("PRIVATE KEY",),
     re.compile(
         r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-        r"(?:(?:[A-Za-z0-9+/=\s\\\"',:.()]|-(?!----))*+-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-        r"|(?:(?:\\[nr]|[\s\"'+])*+[A-Za-z0-9+/=]{16,}+)++)",
+        # no possessive groups: the first releases of Python 3.11 go wrong where one holds another choice
+        r"(?:[A-Za-z0-9+/=\s\\\"',:.()]*+(?:-(?!----)[A-Za-z0-9+/=\s\\\"',:.()]*+)*"
+        r"-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+        r"|(?:(?:\\[nr]|[\s\"'+])*[A-Za-z0-9+/=]{16,}+)+)",
         re.ASCII,
     ),
     long_row,
