@@ -1,6 +1,7 @@
 """The built wheel is complete: installed outside of a checkout it makes a model."""
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def test_quickstart_makes_a_model_outside_of_a_checkout(installed):
     corpus = folder / "texts"
     corpus.mkdir()
     for number in range(400):
-        chosen = [WORDS[(number * 7 + i * i + i * number) % len(WORDS)] for i in range(60)]
+        chosen = random.Random(number).choices(WORDS, k=60)
         (corpus / f"{number:03d}.txt").write_text(f"Text {number}. " + " ".join(chosen) + ".\n", encoding="utf-8")
     run(upwell, "quickstart", "--steps", "3", "--corpus", corpus, cwd=folder)
     models = list((folder / "runs").rglob("model.safetensors"))

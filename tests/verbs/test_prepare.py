@@ -167,6 +167,13 @@ def test_ten_lines_a_thousand_times_are_too_little_too(tmp_path, capsys):
     assert "add text that differs" in refused(tmp_path, capsys, tmp_path / "same.jsonl")
 
 
+def test_text_that_the_steps_leave_out_wholly_is_told(tmp_path, capsys):
+    lines = [json.dumps({"text": f"{number} buy cheap pills now " * 40}) for number in range(100)]
+    (tmp_path / "spam.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    told = refused(tmp_path, capsys, tmp_path / "spam.jsonl")
+    assert "0 documents remain" in told and "upwell prepare" in told
+
+
 def test_a_full_disk_leaves_the_old_folder_whole(tmp_path, monkeypatch):
     settings = usual(tmp_path)
     prepare(settings)

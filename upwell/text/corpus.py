@@ -326,7 +326,7 @@ def counted(work: Work, summaries: Sequence[dict], finished: Sequence[dict]) -> 
         steps.append({"name": name, "in": entering, "dropped": ordered(dropped), "changed": ordered(changed),
                       "characters_dropped": lost})  # fmt: skip
         entering -= sum(dropped.values())
-    parts = {part: dict(sum((Counter(one[part]) for one in finished), Counter(documents=0)))
+    parts = {part: {name: sum(one[part][name] for one in finished) for name in ("documents", "characters", "bytes")}
              for part in ("train", "heldout")}  # fmt: skip
     lengths = [*(one["lengths"] for one in summaries), *(tally.lengths for tally in tallies)]
     return {
@@ -380,10 +380,10 @@ def enough(corpus: Corpus, least: int) -> None:
             f"least {least:,} are needed (a million and more to write well); add text, or begin with a corpus from "
             "`upwell fetch wiki-intros`."
         )
-    if learnt.get("characters", 0) < least / 2:
+    if learnt["characters"] < least / 2:
         documents = learnt["documents"] + corpus.tally["heldout"]["documents"]
         raise DataError(
             f"After repetitions and what the steps dropped were left out, {documents:,} documents remain, and too "
-            f"little text to learn from (at least {least:,} characters are needed); add text that differs, or look "
-            "into dropped.jsonl."
+            f"little text to learn from (at least {least:,} characters are needed); add text that differs, or look at "
+            "what goes with `upwell prepare ... --skip quality --dry-run`."
         )
