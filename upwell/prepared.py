@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -74,7 +74,8 @@ def prepare(settings: "Settings", progress: Progress | None = None) -> Prepared:
     inputs = _inputs(settings, [unit for _, units in groups for unit in units])
     key = _key(settings, inputs)
     manifest = read_manifest(settings.out)
-    if manifest.get("key") == key and _same_sizes(settings.out, manifest):
+    mapped = settings.privacy.map is None or settings.privacy.map.is_file()
+    if manifest.get("key") == key and mapped and _same_sizes(settings.out, manifest):
         progress("done", 1, 1)
         return opened(settings.out, fresh=False)
     work = _work_folder(settings.out)
@@ -171,8 +172,8 @@ def _make(settings: "Settings", groups, inputs: list[dict], key: str, work: Path
         found |= {"key": key, "hashes": _hashes(folder)}
         text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
         (folder / "manifest.json").write_text(text, encoding="utf-8", errors="backslashreplace")
-    if built.originals:
-        write_file(settings.privacy.map, json.dumps(built.originals, ensure_ascii=False, indent=1).encode())
+        if settings.privacy.map is not None:  # before the folder appears: no masked text without the way back
+            write_file(settings.privacy.map, json.dumps(built.originals, ensure_ascii=False, indent=1).encode())
     return opened(settings.out, fresh=True)
 
 
@@ -313,23 +314,30 @@ def _licence(path: Path) -> str:
 
 
 def _key(settings: "Settings", inputs: list[dict]) -> str:
-    """What decides the result: settings, and the SHA-256 of every file of text and of the tokenizer."""
+    """What decides the result: settings, and the SHA-256 of every file that is read."""
     from upwell.settings import plain
 
     decisive = {key: value for key, value in plain(settings).items() if key not in AS_ONE_LIKES}
     tokenizer = settings.tokenizer and settings.tokenizer / "tokenizer.json"
     known = sha256(tokenizer) if tokenizer and tokenizer.is_file() else ""
-    against = [sha256(path) for path in settings.decontaminate.against if path.is_file()]
-    return _hash([__version__, decisive, [[one["name"], one["sha256"]] for one in inputs], known, against])
+    files = [[one["name"], one["sha256"]] for one in inputs]
+    return _hash([__version__, decisive, files, known, _read_by_steps(settings)])
 
 
 def _steps_key(settings: "Settings") -> str:
-    """What decides a block: the settings of reading and of the steps."""
+    """What decides a block: the settings of reading and of the steps, and the files that steps read."""
     from upwell.settings import plain
 
-    against = [[str(path), path.stat().st_mtime_ns] for path in settings.decontaminate.against if path.exists()]
-    return _hash([__version__, plain(replace(work_of(settings, Path("."), ""), most_faults=0)), against,
-                  settings.max_errors])  # fmt: skip
+    return _hash([__version__, plain(work_of(settings, Path("."), "")), _read_by_steps(settings)])
+
+
+def _read_by_steps(settings: "Settings") -> list[list[str]]:
+    """Names and SHA-256 of the files that the settings of steps name: evaluation sets, a list of words, a key."""
+    named = [*settings.decontaminate.against, settings.privacy.key, settings.toxic.words]
+    files = []
+    for path in (Path(name) for name in named if name):
+        files += sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    return [[str(path), sha256(path)] for path in files if path.is_file()]
 
 
 def _hash(value: Any) -> str:

@@ -1,11 +1,14 @@
 """Prepare: whole or not at all, the same each time, and every document accounted for."""
 
+import dataclasses
 import json
 import random
+import re
 import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +17,7 @@ from upwell.atomic import alone
 from upwell.errors import DataError, ServiceError, SettingsError
 from upwell.prepared import opened, prepare
 from upwell.text import blocks
-from upwell.text.steps import privacy
+from upwell.text.steps import privacy, toxic
 from upwell.tokens import store as store_room
 from upwell.tokens.store import Store
 from upwell.tokens.tokenizer import Tokenizer, train
@@ -95,6 +98,18 @@ def test_work_that_is_done_is_not_done_again_until_text_or_settings_change(tmp_p
     assert prepare(Settings(paths=settings.paths, out=settings.out, vocab_size=400, seed=1)).fresh
     (tmp_path / "out" / "train" / "tokens-00000.bin").write_bytes(b"cut")
     assert prepare(Settings(paths=settings.paths, out=settings.out, vocab_size=400, seed=1)).fresh
+
+
+def test_what_the_steps_read_decides_too_and_a_lost_map_is_made_again(tmp_path):
+    made, words = tmp_path / "map.json", tmp_path / "words.txt"
+    words.write_text("bread", encoding="utf-8")
+    more = {"privacy": privacy.Settings(map=made), "toxic": toxic.Settings(words=str(words))}
+    settings = usual(tmp_path, **more)
+    assert prepare(settings).fresh and made.is_file()
+    made.unlink()
+    assert prepare(settings).fresh and made.is_file() and not prepare(settings).fresh
+    words.write_text("fish", encoding="utf-8")
+    assert prepare(settings).fresh
 
 
 def test_a_given_tokenizer_is_used_and_kept(tmp_path):
@@ -367,3 +382,23 @@ def test_the_verb_prints_its_counts(tmp_path, capsys):
     assert cli.main(["prepare", str(text), "--out", str(tmp_path / "out"), "--vocab-size", "400"]) == 0
     assert "up to date" in capsys.readouterr().err
     assert Store(tmp_path / "out" / "train").documents > 80
+
+
+def flags_of(kind, prefix=""):
+    for one in dataclasses.fields(kind):
+        inner = one.default_factory
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+            yield from flags_of(inner, f"{prefix}{one.name.replace('_', '-')}.")
+        else:
+            yield f"--{prefix}{one.name.replace('_', '-')}"
+
+
+def test_every_flag_that_a_message_names_is_there():
+    """Messages once told to raise --longest, which is called --reading.longest."""
+    room = Path(blocks.__file__).parent
+    flag_like = re.compile(r"(?<![-\w])--[a-z][a-z.-]*[a-z](?![-\w])")
+    named = {(flag, file.name) for file in room.rglob("*.py")
+             for flag in flag_like.findall(file.read_text(encoding="utf-8"))}  # fmt: skip
+    known = {*flags_of(Settings), "--head"}  # the last is Ray's own
+    assert "--skip-unreadable" in {flag for flag, _ in named} and "--reading.longest" in flags_of(Settings)
+    assert sorted(one for one in named if one[0] not in known) == []

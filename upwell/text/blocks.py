@@ -300,20 +300,17 @@ def _stepped(name: str, step: Function, document: Document, tally: Tally) -> Doc
 
 
 def steps_of(wanted: Iterable[tuple[str, Any]], maker: Any = None) -> list[tuple[str, Function, Suspects | None]]:
-    """The functions of steps, by their names and settings."""
-    rooms = [(name, settings, importlib.import_module(f"upwell.text.steps.{name}")) for name, settings in wanted]
-    looks = [room.suspects(settings) if hasattr(room, "suspects") else None for _, settings, room in rooms]
-    return [(name, function(name, settings, maker), look)
-            for (name, settings, _), look in zip(rooms, looks, strict=True)]  # fmt: skip
+    """The functions of steps, by their names and settings; what personal data stood there goes to maker.originals."""
+    found = []
+    for name, settings in wanted:
+        room = importlib.import_module(f"upwell.text.steps.{name}")
+        reversible = maker is not None and name == "privacy" and settings.map is not None
+        step = _reversible(room.step_with_map(settings), maker) if reversible else room.step(settings)
+        found.append((name, step, room.suspects(settings) if hasattr(room, "suspects") else None))
+    return found
 
 
-def function(name: str, settings: Any, maker: Any) -> Callable[[Document], Document | Dropped]:
-    """The function of a step; what that of personal data masked is collected in maker.originals."""
-    module = importlib.import_module(f"upwell.text.steps.{name}")
-    if name != "privacy" or settings.map is None or maker is None:
-        return module.step(settings)
-    both = module.step_with_map(settings)
-
+def _reversible(both: Callable[[Document], tuple[Document, dict[str, str]]], maker: Any) -> Function:
     def masked(document: Document) -> Document:
         result, part = both(document)
         maker.originals.update(part)

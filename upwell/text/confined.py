@@ -98,7 +98,8 @@ class Child:
         except subprocess.TimeoutExpired:
             code = None
         if seconds >= self.seconds:
-            return f"parsing it as {form} took longer than {self.seconds:g} seconds; take it out or raise --seconds"
+            return (f"parsing it as {form} took longer than {self.seconds:g} seconds; take it out or raise "
+                    "--reading.seconds")  # fmt: skip
         return f"the parser of {form} crashed (exit code {code}), expected a whole file or one that needs less memory"
 
 

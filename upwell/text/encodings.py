@@ -60,7 +60,7 @@ def all_of(file: BinaryIO, longest: int) -> bytes:
     data = file.read(longest + 1)
     if len(data) > longest:
         raise Unreadable(f"more than {longest:,} bytes, and this format is read in one piece; divide it or raise "
-                         "--longest")  # fmt: skip
+                         "--reading.longest")  # fmt: skip
     return data
 
 

@@ -56,7 +56,8 @@ class _Elements:
     def grown(self, size: int) -> None:
         self.size += size
         if self.size > self.longest:
-            raise Unreadable(f"one element of more than {self.longest:,} characters; raise --longest", self.line)
+            raise Unreadable(f"one element of more than {self.longest:,} characters; raise --reading.longest",
+                             self.line)  # fmt: skip
 
     def refuse(self, *details) -> None:
         raise Unreadable("XML that declares entities, expected none; they can fill the memory or fetch files",

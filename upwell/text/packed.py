@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from upwell.text import Fault
@@ -51,7 +51,7 @@ class Limits:
         self.out += size
         if self.out > self.most:
             raise Unreadable(f"unpacks to more than {self.most:,} bytes, which is the limit; divide it, or raise "
-                             "--unpacked if you trust it")  # fmt: skip
+                             "--reading.unpacked if you trust it")  # fmt: skip
 
     def compare(self, packed: int, out: int) -> None:
         if out > UNTESTED + self.ratio * packed:
@@ -59,27 +59,11 @@ class Limits:
                              "as many; unpack it yourself if you trust it")  # fmt: skip
 
 
-class _In(io.RawIOBase):
-    """The packed side: counts what was read."""
+class _Counted(io.RawIOBase):
+    """A file that counts what was read of it; told(bytes read now, in all) may refuse."""
 
-    def __init__(self, file: BinaryIO):
-        self.file, self.size = file, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, target) -> int:
-        data = self.file.read(len(target))
-        target[: len(data)] = data
-        self.size += len(data)
-        return len(data)
-
-
-class _Out(io.RawIOBase):
-    """The unpacked side: counts what comes out, compares it with what went in."""
-
-    def __init__(self, file: BinaryIO, packed, limits: Limits):
-        self.file, self.packed, self.limits, self.size = file, packed, limits, 0
+    def __init__(self, file: BinaryIO, told: Callable[[int, int], None] = lambda count, size: None):
+        self.file, self.told, self.size = file, told, 0
 
     def readable(self) -> bool:
         return True
@@ -88,9 +72,18 @@ class _Out(io.RawIOBase):
         data = self.file.read(len(target))
         target[: len(data)] = data
         self.size += len(data)
-        self.limits.count(len(data))
-        self.limits.compare(self.packed(), self.size)
+        self.told(len(data), self.size)
         return len(data)
+
+
+def limited(file: BinaryIO, packed: Callable[[], int], limits: Limits) -> _Counted:
+    """A file that raises Unreadable where more comes out than the limits allow for what went in."""
+
+    def check(count: int, size: int) -> None:
+        limits.count(count)
+        limits.compare(packed(), size)
+
+    return _Counted(file, check)
 
 
 class _Zstd:
@@ -165,7 +158,7 @@ def _is_object(line: bytes) -> bool:
 
 def unpacked(file: BinaryIO, suffix: str, limits: Limits) -> io.BufferedReader:
     """A compressed stream as it was. Reading it raises one of BROKEN, or Unreadable above the limits."""
-    packed = _In(file)
+    packed = _Counted(file)
     if suffix == ".gz":
         stream = gzip.GzipFile(fileobj=packed)
     elif suffix == ".bz2":
@@ -174,7 +167,7 @@ def unpacked(file: BinaryIO, suffix: str, limits: Limits) -> io.BufferedReader:
         stream = _zstd(packed)
     else:
         stream = lzma.LZMAFile(packed)
-    return io.BufferedReader(_Out(stream, lambda: packed.size, limits), 1 << 18)
+    return io.BufferedReader(limited(stream, lambda: packed.size, limits), 1 << 18)
 
 
 def _zstd(packed: BinaryIO) -> BinaryIO:
@@ -236,7 +229,7 @@ def _opened(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limits: Limits) ->
         stream = archive.open(entry)
     except BROKEN as error:
         return f"cannot be unpacked: {told(error)}"
-    return io.BufferedReader(_Out(stream, lambda: entry.compress_size, limits), 1 << 16)
+    return io.BufferedReader(limited(stream, lambda: entry.compress_size, limits), 1 << 16)
 
 
 def zip_part(archive: zipfile.ZipFile, name: str, limits: Limits) -> BinaryIO:
@@ -281,7 +274,7 @@ def _member(archive: tarfile.TarFile, entry: tarfile.TarInfo, limits: Limits) ->
     if entry.sparse is None:
         return stream
     stored = sum(size for _, size in entry.sparse)
-    return io.BufferedReader(_Out(stream, lambda: stored, limits), 1 << 16)
+    return io.BufferedReader(limited(stream, lambda: stored, limits), 1 << 16)
 
 
 def _check_end(stream: BinaryIO, file: _Last) -> None:

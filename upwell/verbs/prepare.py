@@ -152,7 +152,12 @@ def show(made: Prepared) -> None:
 
     found = made.report
     documents, files = found["read"]["documents"], found["files"]
-    terminal.table(f"Prepared: {documents:,} documents in {files:,} files", report.COLUMNS, report.table(found))
+    busy = [step for step in found["steps"] if step["dropped"] or step["changed"]]
+    idle = [step["name"] for step in found["steps"] if step not in busy]
+    rows = report.table(found | {"steps": busy})
+    terminal.table(f"Prepared: {documents:,} documents in {files:,} files", report.COLUMNS, rows)
+    if idle:
+        terminal.say(f"Steps that found nothing to do: {', '.join(idle)}.")
     kind = found["tokenizer"]
     learnt = f", learnt from {kind['learnt_from']}" if kind["learnt_from"] else ""
     terminal.say(f"Tokenizer: {kind['vocab_size']:,} tokens, {kind['bytes_per_token']:.2f} bytes each{learnt}.")

@@ -43,7 +43,8 @@ def lines(file: BinaryIO, longest: int, first: int = 1) -> Iterator[tuple[int, b
 
 
 def too_long(source: str, size: int, longest: int) -> Fault:
-    return Fault(source, f"a line of {size:,} bytes, expected at most {longest:,}; divide it or raise --longest")
+    return Fault(source, f"a line of {size:,} bytes, expected at most {longest:,}; divide it or raise "
+                         "--reading.longest")  # fmt: skip
 
 
 def parsed(data: bytes) -> Any:

@@ -72,7 +72,7 @@ def _rows(reader, name: str) -> Iterator[tuple[int, list[str] | Fault]]:
 def _texts(stream: BinaryIO, longest: int) -> Iterator[str]:
     for number, data in lines(stream, longest):
         if isinstance(data, int):
-            raise Unreadable(f"a line of {data:,} bytes, expected at most {longest:,}; raise --longest", number)
+            raise Unreadable(f"a line of {data:,} bytes, expected at most {longest:,}; raise --reading.longest", number)
         yield data.decode("utf-8", "surrogatepass")
 
 

@@ -28,7 +28,8 @@ def read(file: BinaryIO, name: str, settings) -> Iterator[Document | Fault]:
         place = f"{name}#{number}"
         size = _size(head, number)
         if size > settings.longest:
-            yield Fault(place, f"a record of {size:,} bytes, expected at most {settings.longest:,}; raise --longest")
+            yield Fault(place, f"a record of {size:,} bytes, expected at most {settings.longest:,}; "
+                               "raise --reading.longest")  # fmt: skip
             _pass_over(file, size)
             continue
         data = file.read(size)
@@ -122,5 +123,5 @@ def _inflated(body: bytes, coding: str, longest: int) -> bytes:
     except zlib.error as error:
         raise Unreadable(f"a packed page that is broken ({error})") from None
     if len(found) > longest:
-        raise Unreadable(f"a page that unpacks to more than {longest:,} bytes; raise --longest")
+        raise Unreadable(f"a page that unpacks to more than {longest:,} bytes; raise --reading.longest")
     return found
