@@ -10,6 +10,7 @@ import errno
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from upwell import __version__, terminal
 from upwell.errors import UpwellError
@@ -17,13 +18,13 @@ from upwell.errors import UpwellError
 LIFE_CYCLE = {
     "All in one": ("quickstart",),
     "Data": ("fetch", "prepare", "tokenizer"),
-    "Model": ("pretrain", "evaluate"),
+    "Model": ("pretrain", "finetune", "evaluate"),
     "Use": ("generate", "serve"),
     "Look and hand on": ("show", "export"),
     "This machine": ("doctor",),
 }
 LATER = (
-    "finetune", "sweep", "chat", "write", "translate", "index", "ask", "faq",
+    "sweep", "chat", "write", "translate", "index", "ask", "faq",
     "inspect", "audit", "card", "board", "watch",
 )  # fmt: skip
 
@@ -67,7 +68,12 @@ def _run(argv: list[str]) -> int:
     from upwell import plugs, settings
 
     module = plugs.find("verbs", verb)
-    return module.main(settings.parse(module.Settings, rest, verb, module.__doc__)) or 0
+    return module.main(settings.parse(settings_type(module, rest), rest, verb, module.__doc__)) or 0
+
+
+def settings_type(module: ModuleType, words: list[str]) -> type:
+    """The settings of a verb; where some of them depend on others, those that these words ask for."""
+    return module.kind(words) if hasattr(module, "kind") else module.Settings
 
 
 def _unknown(verb: str, known: list[str]) -> str:

@@ -14,6 +14,7 @@ import dataclasses
 import difflib
 import inspect
 import io
+import keyword
 import re
 import typing
 from pathlib import Path
@@ -56,6 +57,32 @@ def read(kind: type, path: str | Path) -> dict[str, Any]:
     return values
 
 
+def given(name: str, argv: list[str]) -> str | None:
+    """What the words after a verb, or their `--config` file, say of one setting, before its kind is known.
+
+    For settings that decide which others there are. None where neither says anything, or the file cannot be read.
+    """
+    path, flags = _without_config(list(argv))
+    for number, word in enumerate(flags):
+        if word == f"--{name}":
+            return flags[number + 1] if number + 1 < len(flags) else None
+        if word.startswith(f"--{name}="):
+            return word.partition("=")[2]
+    with contextlib.suppress(SettingsError):
+        node = _compose(Path(path)) if path else None
+        found = [value.value for key, value in getattr(node, "value", ()) if key.value == name]
+        return found[0] if found and isinstance(found[0], str) else None
+    return None
+
+
+def with_part(kind: type, name: str, inner: type) -> type:
+    """`kind` with `inner` as the type of its field `name`, which holds settings of their own."""
+    part = dataclasses.field(default_factory=inner)
+    made = dataclasses.make_dataclass(kind.__name__, [(name, inner, part)], bases=(kind,), frozen=True, kw_only=True)
+    made.__doc__, made.__module__ = kind.__doc__, kind.__module__
+    return made
+
+
 def dump(settings: Any) -> str:
     """The settings as YAML text; `parse` with that text as its file gives equal settings back."""
     import yaml
@@ -64,9 +91,12 @@ def dump(settings: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses, tuples and paths as the dicts, lists and strings that YAML and JSON know."""
+    """Dataclasses, tuples and paths as the dicts, lists and strings that YAML and JSON know.
+
+    A field whose name is a word of Python's has an underscore behind it, which goes.
+    """
     if dataclasses.is_dataclass(value):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name.removesuffix("_"): plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -110,6 +140,7 @@ def _mapping(kind: type, node: Any, prefix: str, mistakes: list[str], file: str)
     for key_node, value_node in node.value:
         key, line = str(key_node.value), key_node.start_mark.line + 1
         where = f"{file}:{line}: {prefix}{key}:"
+        key += "_" * keyword.iskeyword(key)
         if key not in known:
             mistakes.append(f"{where} unexpected key{did_you_mean(key, known)}")
         elif key in lines:
