@@ -298,9 +298,17 @@ def _inputs(settings: "Settings", units: list[sources.Unit]) -> list[dict]:
     for unit in units:
         for path in filter(None, (unit.path, unit.partner)):
             if path not in found:
-                found[path] = {"name": unit.name if path == unit.path else path, "bytes": os.path.getsize(path),
-                               "sha256": sha256(Path(path)), "licence": _licence(Path(path))}  # fmt: skip
+                name = unit.name if path == unit.path else path
+                found[path] = {"name": name, **_content(Path(path)), "licence": _licence(Path(path))}
     return list(found.values())
+
+
+def _content(path: Path) -> dict:
+    """Size and SHA-256; nothing of a file that cannot be opened, which the reading of it tells with all other faults."""
+    try:
+        return {"bytes": os.path.getsize(path), "sha256": sha256(path)}
+    except OSError:
+        return {"bytes": 0, "sha256": ""}
 
 
 def _licence(path: Path) -> str:

@@ -163,6 +163,17 @@ def test_a_binary_file_among_the_texts_is_refused_or_left_out_by_wish(tmp_path, 
     assert "1 files or lines could not be read" in capsys.readouterr().err
 
 
+def test_a_file_that_cannot_be_opened_is_told_with_the_other_faults_or_left_out_by_wish(tmp_path, capsys):
+    text = corpus(tmp_path / "text")
+    (text / "lost.txt").symlink_to(tmp_path / "nowhere")
+    (text / "noise.jsonl").write_text("not json", encoding="utf-8")
+    told = refused(tmp_path, capsys, text)
+    assert "lost.txt: cannot be read" in told and "noise.jsonl:1: expected a JSON object" in told
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
+    assert cli.main(["prepare", str(text), "--out", str(tmp_path / "out"), "--skip-unreadable"]) == 0
+    assert "2 files or lines could not be read" in capsys.readouterr().err
+
+
 def test_a_file_in_an_unknown_encoding_is_refused(tmp_path, capsys):
     text = corpus(tmp_path / "text")
     (text / "noise.txt").write_bytes(bytes(32 + (n * n * 7919 + n // 3) % 224 for n in range(4000)))

@@ -152,9 +152,17 @@ def identity(task: Task) -> list:
     """What tells whether the files of a task are as they were."""
     found = []
     for unit in task.units:
-        state = os.stat(unit.path)
-        found.append([*map(str, (getattr(unit, one.name) for one in fields(unit))), state.st_size, state.st_mtime_ns])
+        found.append([*map(str, (getattr(unit, one.name) for one in fields(unit))), *_state(unit.path)])
     return found
+
+
+def _state(path: str) -> list[int]:
+    """Size and time of change; nothing of a file that cannot be opened, which reading it tells."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return []
+    return [state.st_size, state.st_mtime_ns]
 
 
 class _Maker:
