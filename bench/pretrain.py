@@ -81,15 +81,16 @@ def ours(ids, held, vocabulary: int, seed: int) -> Side:
     T = s.context
     order = windows(len(ids), T, s.steps * s.rows, seed)
 
-    def batches(first: int, count: int) -> Batch:
-        at = order[first : first + count, None] + torch.arange(T)
-        return Batch(ids[at], ids[at + 1], None)
+    class Sampler:
+        def samples(self, numbers) -> Batch:
+            at = order[numbers, None] + torch.arange(T)
+            return Batch(ids[at], ids[at + 1], None)
 
     times = []
     begin = time.perf_counter()
     model = preset.create(preset.config(given.model, vocabulary, T, 0), seed)
     state = State(model, optim.build(model, s.optim))
-    loop.train(state, batches, lambda m, b: causal.loss(m, b, causal.Settings()), s,
+    loop.train(state, Sampler(), causal, causal.Settings(), s,
                every=[(1, lambda _, report: times.append(report.seconds))])  # fmt: skip
     seconds = time.perf_counter() - begin
     return Side(seconds, validation_loss(model.twin(), held, T), times[0])
@@ -130,14 +131,17 @@ def our_speed(family: str, mode: str, steps: int = 8) -> float:
     from upwell.training.state import State
 
     ids = torch.randint(V, (B, T + 1), generator=torch.Generator().manual_seed(1))
-    batch = Batch(ids[:, :-1], ids[:, 1:], None)
+    class Sampler:
+        def samples(self, numbers) -> Batch:
+            return Batch(ids[:, :-1], ids[:, 1:], None)
+
     s = Settings(steps=steps, rows=B, context=T, compile=mode, optim=Optim(name="adamw", rate=1e-4))
     sizes = Sizes(family=family, width=D, layers=L, heads=H, tied=family == "gpt2")
     model = preset.create(preset.config(sizes, V, T, 0), 1)
     state, times = State(model, optim.build(model, s.optim)), []
     timed = [(1, lambda _, report: times.append(report.seconds))]
     dtype = precision.resolve("auto", "cpu")
-    loop.train(state, lambda *_: batch, lambda m, b: causal.loss(m, b, causal.Settings()), s, dtype, timed)
+    loop.train(state, Sampler(), causal, causal.Settings(), s, dtype, timed)
     return B * T * (steps - 2) / (times[-1] - times[1])
 
 

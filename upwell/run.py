@@ -9,7 +9,6 @@ import signal
 import statistics
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -20,9 +19,8 @@ from .evaluation.tasks import loss as loss_task
 from .generation.backend import Local
 from .generation.settings import Settings as Writing
 from .model import hub, preset
-from .objectives import causal
+from .objectives import Part, causal
 from .settings import dump, plain
-from .tokens.batches import Packed
 from .tokens.store import Store
 from .tokens.tokenizer import Tokenizer
 from .training import loop, optim, precision
@@ -66,7 +64,9 @@ class Run:
         self.tokenizer = Tokenizer.load(settings.data)
         self.learn, self.held = Store(settings.data / "train"), Store(settings.data / "heldout")
         check_vocabulary(self.learn, self.tokenizer)
-        self.packed = Packed(self.learn, settings.training.context, settings.training.seed)
+        self.objective, self.options = causal, causal.Settings()
+        part = Part(self.learn, tokenizer=self.tokenizer, context=settings.training.context)
+        self.sampler = causal.samples(part, settings.training.rows, settings.training.seed, self.options)
         self.bits = len(self.learn) / max(1, self.learn.text_bytes) / math.log(2)  # nats a token -> bits a byte
         self.training = settings.training
         self.old = self.resumable()
@@ -123,7 +123,7 @@ class Run:
                 raise Enough
 
         with contextlib.suppress(Enough):
-            loop.train(trial, self.batches(), self.loss(), short, self.dtype, [(1, timed)], warn)
+            loop.train(trial, self.sampler, self.objective, self.options, short, self.dtype, [(1, timed)], warn)
         step = statistics.median(b - a for a, b in pairwise(times[len(times) // 2 :]))  # the first ones warm up
         left = self.settings.minutes * 60 - (time.perf_counter() - begin)
         steps = max(10, round(left / step))
@@ -132,21 +132,11 @@ class Run:
                      f"({tokens:,} tokens, {tokens / len(self.learn):.1f} times the text).")
         return steps
 
-    def loss(self) -> Callable:
-        """The objective."""
-        return lambda model, batch: causal.loss(model, batch, causal.Settings())
-
-    def batches(self) -> Callable:
-        """Samples by number; a text of one document needs no borders between documents."""
-        if self.learn.documents > 1:
-            return self.packed.batch
-        return lambda first, size: self.packed.batch(first, size)._replace(documents=None)
-
     def train(self) -> None:
         """The loop, with the periodic work of this verb."""
         s = self.settings
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.saved, self.before = time.monotonic(), self.state.seconds
+        self.saved, self.before = time.monotonic(), (self.state.tokens, self.state.seconds)
         self.twin = self.state.model.twin()
         self.record = Record(self.folder / "metrics.jsonl", self.state.step + 1)
         steps = self.training.steps
@@ -156,7 +146,8 @@ class Run:
         try:
             with CtrlC() as asked, terminal.Progress("pretrain", total=steps, start=self.state.step) as self.progress:
                 every.append((1, lambda state, report: self.stop() if asked.stop else None))
-                loop.train(self.state, self.batches(), self.loss(), self.training, self.dtype, every, warn)
+                loop.train(self.state, self.sampler, self.objective, self.options, self.training, self.dtype, every,
+                           warn)  # fmt: skip
         finally:
             self.record.close()
 
@@ -168,8 +159,9 @@ class Run:
 
     def log(self, state, report) -> None:
         """One line of metrics, one movement of the bar."""
-        speed = self.training.rows * self.training.context / max(1e-9, report.seconds - self.before)
-        self.before = report.seconds
+        tokens, seconds = self.before
+        speed = (report.tokens - tokens) / max(1e-9, report.seconds - seconds)
+        self.before = (report.tokens, report.seconds)
         bits = report.loss * self.bits
         self.record(step=report.step, loss=report.loss, bits_per_byte=bits, norm=report.norm, rate=report.rate,
                     tokens=report.tokens, seconds=round(report.seconds, 3), tokens_per_second=round(speed))  # fmt: skip
@@ -214,8 +206,7 @@ class Run:
         said = indented("settings", dump(replace(self.settings, training=self.training)))
         hub.save(hub.Checkpoint(model, self.tokenizer, model.config, self.folder), self.folder, said)
         self.keep()
-        tokens = done.step * self.training.rows * self.training.context
-        return Result(self.folder, done.step, tokens, done.seconds, preset.count(model), value.value, value.error)
+        return Result(self.folder, done.step, done.tokens, done.seconds, preset.count(model), value.value, value.error)
 
 
 class Enough(Exception):

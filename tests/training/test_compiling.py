@@ -12,14 +12,11 @@ from upwell.training.settings import Settings
 from upwell.training.state import State
 
 
-def loss(model, batch):
-    return causal.loss(model, batch, causal.Settings())
-
-
 def run(model, packed, mode, swap=None):
     s = Settings(steps=6, rows=4, context=32, compile=mode)
     state, losses, warnings = State(model, optim.build(model, s.optim), swap=swap), [], []
-    loop.train(state, packed.batch, loss, s, every=[(1, lambda _, r: losses.append(r.loss))], warn=warnings.append)
+    every = [(1, lambda _, r: losses.append(r.loss))]
+    loop.train(state, packed, causal, causal.Settings(), s, every=every, warn=warnings.append)
     return losses, warnings, state
 
 

@@ -9,18 +9,19 @@ from upwell.model.sizes import Sizes
 from upwell.objectives import causal
 from upwell.tokens.batches import Batch
 from upwell.training import loop, optim
+from upwell.training.parallel import Alone
 from upwell.training.settings import Optim, Settings
 from upwell.training.state import State
 
 
 def loss(model, batch):
-    return causal.loss(model, batch, causal.Settings())
+    return causal.loss(model, batch, causal.Settings())[0]
 
 
 def gradients(model, batch, **settings):
-    one = loop.Pass(model, loss, Settings(rows=len(batch.ids), compile="off", **settings), torch.float32)
-    value, norm = one(batch)
-    return value, norm, {n: p.grad.clone() for n, p in model.named_parameters()}
+    s = Settings(rows=len(batch.ids), compile="off", **settings)
+    done = loop.Pass(model, causal, causal.Settings(), s, torch.float32, Alone())(batch)
+    return done.loss, done.norm, {n: p.grad.clone() for n, p in model.named_parameters()}
 
 
 def test_micro_batches_change_neither_loss_nor_gradients(model, packed):
@@ -37,12 +38,12 @@ def test_micro_batches_change_neither_loss_nor_gradients(model, packed):
 
 def test_packed_documents_have_the_loss_of_each_document_alone(model, packed):
     model, batch = model.double(), packed.batch(5, 4)
-    together = loss(model, batch).total.item()
+    together = loss(model, batch).item()
     alone = 0.0
     for row in range(4):
         for document in batch.documents[row].unique():
             part = [t[row, batch.documents[row] == document][None] for t in (batch.ids, batch.targets)]
-            alone += loss(model, Batch(*part, None)).total.item()
+            alone += loss(model, Batch(*part, None)).item()
     assert batch.documents.max() > 0
     assert together == pytest.approx(alone, rel=1e-6)
 
@@ -53,9 +54,8 @@ def test_the_loss_is_the_cross_entropy_by_hand(model, packed):
     logits = model(batch.ids, documents=batch.documents).double().log_softmax(-1)
     asked = [(b, t) for b in range(2) for t in range(32) if batch.targets[b, t] >= 0]
     by_hand = [-logits[b, t, batch.targets[b, t]].item() for b, t in asked]
-    value = loss(model, batch)
-    assert value.count == len(by_hand) == 59
-    assert value.total.item() == pytest.approx(sum(by_hand), rel=1e-5)
+    assert causal.counts(batch, causal.Settings()) == (len(by_hand),) == (59,)
+    assert loss(model, batch).item() == pytest.approx(sum(by_hand), rel=1e-5)
 
 
 def test_clipping_shortens_the_gradient_to_the_limit(model, packed):
@@ -72,7 +72,7 @@ def trained(packed, steps=12, **settings):
     seen = []
     state = State(model, optim.build(model, s.optim))
     every = [(1, lambda _, r: seen.append(r.loss)), (5, lambda _, r: seen.append(r.step))]
-    loop.train(state, packed.batch, loss, s, every=every)
+    loop.train(state, packed, causal, causal.Settings(), s, every=every)
     return seen
 
 
@@ -89,7 +89,8 @@ def test_bfloat16_products_learn_the_same_to_their_precision(packed):
         s = Settings(steps=15, rows=4, context=32, compile="off")
         model = preset.create(preset.config(Sizes(width=32, layers=2, heads=2), 300, 32, 0), seed=5)
         losses, state = [], State(model, optim.build(model, s.optim))
-        loop.train(state, packed.batch, loss, s, dtype, [(1, lambda _, r, losses=losses: losses.append(r.loss))])
+        every = [(1, lambda _, r, losses=losses: losses.append(r.loss))]
+        loop.train(state, packed, causal, causal.Settings(), s, dtype, every)
         assert all(p.dtype == torch.float32 for p in model.parameters())
         curves.append(torch.tensor(losses))
     assert not torch.equal(*curves)
@@ -110,7 +111,7 @@ def test_dropout_is_a_function_of_seed_and_step(packed):
             model = preset.create(config, seed=5)
             state = State(model, optim.build(model, s.optim))
         losses = []
-        loop.train(state, packed.batch, loss, s, every=[(1, lambda _, r: losses.append(r.loss))])
+        loop.train(state, packed, causal, causal.Settings(), s, every=[(1, lambda _, r: losses.append(r.loss))])
         return losses, state
 
     # the constant schedule of a shorter run differs, so only the first losses of each part are compared
@@ -123,14 +124,17 @@ def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_state(model, pack
     s = Settings(steps=5, rows=4, context=32, compile="off")
     state = State(model, optim.build(model, s.optim))
 
-    def poisoned(model, batch):
-        value = loss(model, batch)
-        return value._replace(total=value.total * float("nan")) if state.step == 2 else value
+    class Poisoned:
+        TERMS, counts = causal.TERMS, staticmethod(causal.counts)
+
+        @staticmethod
+        def loss(model, batch, options):
+            return causal.loss(model, batch, options) * (float("nan") if state.step == 2 else 1.0)
 
     before = []
     keep = [(1, lambda st, _: before.append({n: p.clone() for n, p in st.model.named_parameters()}))]
-    with pytest.raises(UpwellError, match="step 3: the loss is nan"):
-        loop.train(state, packed.batch, poisoned, s, every=keep)
+    with pytest.raises(UpwellError, match=r"step 3 \(samples 8 to 11\): the loss is nan"):
+        loop.train(state, packed, Poisoned, causal.Settings(), s, every=keep)
     assert state.step == 2
     for name, p in model.named_parameters():
         assert torch.equal(p, before[-1][name]), name

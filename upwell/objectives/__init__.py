@@ -1,21 +1,52 @@
-"""WHAT TO LEARN: one objective a file; each turns a model and a batch into a sum of losses and a count.
+"""WHAT TO LEARN: one objective a file; it turns documents into batches, and a model and a batch into summed losses.
 
-    objectives/x.py     Settings · loss(model, batch, settings) -> Loss
-                        · examples(documents, tokenizer, template, settings) -> Iterator[Example]: what the model is
-                        asked of each document, for learning and for `upwell prepare --show x`
+    Settings                                  a frozen dataclass, a docstring under each field
+    SHAPES                                    which models can learn it: of "decoder", "encoder", "encoder-decoder"
+    TERMS                                     names of the K terms of its loss; the loss of a step is the sum over k of
+                                              total_k / count_k, both over the whole step, however it is cut
+    fitted(config, part, settings) -> Config  the model's config with the head that the objective needs
+    samples(part, rows, seed, settings)       a sampler: .batch(first, size), .samples(numbers), .samples_per_epoch;
+                                              sample i is a pure function of (seed, i);
+                                              .whole(size) -> every held-out item once, in order, always the same
+    counts(batch, settings) -> K ints         from the batch alone
+    loss(model, batch, settings) -> (K,)      summed nats
+    examples(documents, tokenizer, template, settings) -> Iterator[Example]   for `upwell prepare --show x`
 
-The sum and the count stay apart so that a step's loss does not change with the way it is cut into micro-batches.
-An objective knows no file, no optimizer and no step.
+    optional: TOGETHER = True                 its loss couples the rows of a step, which is then never cut
+              tokens(batch) -> int            real tokens, where they are not those of the batch's masks
+
+A batch is a NamedTuple of tensors (or None) whose first dimension is the row. An objective knows no file, no optimizer,
+no step and no rank.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from upwell.model.config import Config
+    from upwell.text import Document
+    from upwell.text.chat import Template
+    from upwell.tokens.store import Store
+    from upwell.tokens.tokenizer import Tokenizer
 
 
-class Loss(NamedTuple):
-    """total: 0-d tensor, the summed loss in nats; count: over how many targets."""
+class Part(NamedTuple):
+    """What there is to learn from: the learnt or the held-out part of a prepared folder."""
 
-    total: "object"
-    count: int
+    store: "Store"
+    """Its tokens."""
+    documents: "Callable[[], Iterator[Document]] | None" = None
+    """Gives its documents, in order, from the first one each time."""
+    tokenizer: "Tokenizer | None" = None
+    template: "Template | None" = None
+    """How a chat is written, where the tokenizer's folder says it."""
+    context: int = 256
+    """Tokens in a row."""
+    cache: Path | None = None
+    """A folder in which derived arrays may be kept under the hash of what they were made from."""
+    config: "Config | None" = None
+    """The model's, as `fitted` gave it: its shape and special ids say how texts are framed."""
 
 
 class Example(NamedTuple):

@@ -10,61 +10,102 @@ from torch import Tensor
 PIECE = 1 << 22  # logits held at once: 16 MB
 
 
-def summed(hidden: Tensor, weight: Tensor, targets: Tensor, cap: float | None = None) -> Tensor:
+def of_words(model, hidden: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """The last block's vectors (..., D) of any places and their tokens (...) -> nats, summed, as the head gives them.
+
+    For heads that give words ("language", "masked", "pretrain"): dense, norm and bias before and behind the output
+    matrix, scale and cap included.
+    """
+    c = model.config
+    plain = c.head.kind == "language"
+    hidden = model.top(hidden, None, None)
+    scaled = hidden * c.logit_scale if plain and c.logit_scale != 1.0 else hidden
+    cap = c.logit_cap if plain else None
+    return summed(scaled, model.output_weight, targets, cap, model.output_bias, smoothing)
+
+
+def summed(hidden: Tensor, weight: Tensor, targets: Tensor, cap: float | None = None, bias: Tensor | None = None,
+           smoothing: float = 0.0) -> Tensor:  # fmt: skip
     """hidden (..., D), weight (V, D), targets (...) -> the sum of -log p(target) in nats, float32; -100 asks nothing.
 
-    Logits are hidden @ weight.T, bent by cap * tanh(logits / cap) where there is a cap. Under autocast the matrix
-    products have its number format; everything else is float32.
+    Logits are hidden @ weight.T + bias (V,), bent by cap * tanh(logits / cap) where there is a cap. With smoothing a
+    target is so much of all tokens alike and the rest of itself. Under autocast the matrix products have its number
+    format; everything else is float32, or float64 where hidden is.
     """
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-    return Summed.apply(hidden.flatten(0, -2), weight, targets.flatten(), cap, dtype)
+    wanted = [torch.is_grad_enabled() and t is not None and t.requires_grad for t in (hidden, weight, bias)]
+    return Summed.apply(hidden.flatten(0, -2), weight, bias, targets.flatten(), cap, smoothing, dtype, wanted)
 
 
 class Summed(torch.autograd.Function):
-    """The sum, and its gradients to hidden and weight."""
+    """The sum, and its gradients to hidden, weight and bias."""
 
     @staticmethod
-    def forward(ctx, hidden: Tensor, weight: Tensor, targets: Tensor, cap: float | None, dtype: torch.dtype) -> Tensor:
+    def forward(ctx, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, cap: float | None,
+                smoothing: float, dtype: torch.dtype, wanted: list[bool]) -> Tensor:  # fmt: skip
         with torch.autocast(hidden.device.type, enabled=False):
-            total, to_hidden, to_weight = pieces(hidden, weight, targets, cap, dtype)
-        ctx.save_for_backward(to_hidden, to_weight)
+            total, *slopes = pieces(hidden, weight, bias, targets, cap, smoothing, dtype, wanted)
+        ctx.save_for_backward(*slopes)
         return total
 
     @staticmethod
     def backward(ctx, scale: Tensor):
-        to_hidden, to_weight = ctx.saved_tensors
-        return to_hidden * scale.to(to_hidden.dtype), to_weight * scale.to(to_weight.dtype), None, None, None
+        return *(None if slope is None else times(slope, scale) for slope in ctx.saved_tensors), *[None] * 5
 
 
-def pieces(hidden: Tensor, weight: Tensor, targets: Tensor, cap: float | None, dtype: torch.dtype):
-    """hidden (N, D), weight (V, D), targets (N,) -> (sum, its gradient to hidden, its gradient to weight)."""
+def times(slope: Tensor, scale: Tensor) -> Tensor:
+    """slope * scale in the numbers of slope; a scale that float16 cannot hold may still give products that it can."""
+    if slope.dtype == torch.float16:
+        return (slope.float() * scale).to(slope.dtype)
+    return slope * scale.to(slope.dtype)
+
+
+def pieces(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, cap: float | None, smoothing: float,
+           dtype: torch.dtype, wanted: list[bool]):  # fmt: skip
+    """hidden (N, D), weight (V, D), bias (V,), targets (N,) -> (sum, its gradients to hidden, weight and bias).
+
+    wanted: whether the first three need a gradient; None stands for one that is not needed.
+    """
     rows = max(1, PIECE // len(weight))
     narrow = weight.to(dtype)
     total = hidden.new_zeros((), dtype=torch.promote_types(hidden.dtype, torch.float32))
-    to_hidden, to_weight = torch.empty_like(hidden), torch.zeros_like(weight)
-    for h, t, out in zip(hidden.split(rows), targets.split(rows), to_hidden.split(rows), strict=True):
-        h = h.to(dtype)
-        value, slope = piece((h @ narrow.T).to(total.dtype), t, cap)
+    to_hidden = torch.empty_like(hidden) if wanted[0] else None
+    to_weight = torch.zeros_like(weight) if wanted[1] else None
+    to_bias = torch.zeros_like(bias) if wanted[2] else None
+    for begin in range(0, len(hidden), rows):
+        part = slice(begin, begin + rows)
+        h = hidden[part].to(dtype)
+        z = (h @ narrow.T).to(total.dtype)
+        value, slope = piece(z if bias is None else z.add_(bias), targets[part], cap, smoothing)
         total += value
+        if to_bias is not None:
+            to_bias += slope.sum(0)
         slope = slope.to(dtype)
-        out.copy_(slope @ narrow)
+        if to_hidden is not None:
+            to_hidden[part] = slope @ narrow
+        if to_weight is None:
+            continue
         if dtype == to_weight.dtype:
             to_weight.addmm_(slope.T, h)
         else:
             to_weight += (slope.T @ h).to(to_weight.dtype)
-    return total, to_hidden, to_weight
+    return total, to_hidden, to_weight, to_bias
 
 
-def piece(z: Tensor, targets: Tensor, cap: float | None) -> tuple[Tensor, Tensor]:
+def piece(z: Tensor, targets: Tensor, cap: float | None, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
     """Raw logits (n, V), overwritten, and targets (n,) -> (sum, its gradient to them)."""
     bent = z.div_(cap).tanh_() if cap else None
     logp = torch.log_softmax(bent * cap if cap else z, -1)
     asked = (targets != -100)[:, None]
-    at = targets.clamp(min=0)[:, None]
+    at, V = targets.clamp(min=0)[:, None], z.shape[-1]
     total = -(logp.gather(1, at) * asked).sum()
+    if smoothing:
+        total = (1 - smoothing) * total - smoothing / V * (logp.sum(1, keepdim=True) * asked).sum()
     slope = logp.exp_()
-    slope.scatter_add_(1, at, torch.full_like(at, -1, dtype=slope.dtype))
+    slope.scatter_add_(1, at, torch.full_like(at, -1, dtype=slope.dtype) * (1 - smoothing))
+    if smoothing:
+        slope -= smoothing / V
     if not bool(asked.all()):
         slope *= asked
     return total, slope if bent is None else slope.mul_(bent.square_().neg_().add_(1))

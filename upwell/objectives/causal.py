@@ -2,29 +2,83 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from upwell.errors import DataError
 from upwell.text import Document
+from upwell.tokens.batches import Batch, Packed, whole
 
-from . import Example, Loss
+from . import Example, Part
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SHAPES = ("decoder",)
+TERMS = ("next",)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Nothing to choose yet."""
+    """How the next token is learnt."""
+
+    smoothing: float = 0.0
+    """Share of each target that is spread over the whole vocabulary; measuring leaves it out."""
+
+    def __post_init__(self):
+        if not 0 <= self.smoothing < 1:
+            raise ValueError(f"smoothing is {self.smoothing}; expected 0 or more and less than 1")
 
 
-def loss(model, batch, settings: Settings) -> Loss:
-    """Summed cross-entropy in nats over the targets of a Batch (ids, targets, documents); -100 asks nothing.
+class Windows:
+    """Shuffled windows of a store; where it is one document, no borders are told."""
+
+    def __init__(self, part: Part, seed: int):
+        self.part, self.packed = part, Packed(part.store, part.context, seed)
+        self.samples_per_epoch = self.packed.samples_per_epoch
+
+    def batch(self, first: int, size: int) -> Batch:
+        """Samples first .. first + size - 1."""
+        return self.samples(np.arange(first, first + size, dtype=np.int64))
+
+    def samples(self, numbers: np.ndarray) -> Batch:
+        """The samples of these numbers (B,) as a Batch."""
+        return self._told(self.packed.samples(numbers))
+
+    def whole(self, size: int) -> Iterator[Batch]:
+        """Every token after the first as a target once, in order."""
+        return map(self._told, whole(self.part.store, self.part.context, size))
+
+    def _told(self, batch: Batch) -> Batch:
+        return batch if self.part.store.documents > 1 else batch._replace(documents=None)
+
+
+def fitted(config, part: Part, settings: Settings):
+    """The config as it is; SettingsError where the model does not predict the next token."""
+    config.check_next_token()
+    return config
+
+
+def samples(part: Part, rows: int, seed: int, settings: Settings) -> Windows:
+    """Windows of part.context tokens."""
+    return Windows(part, seed)
+
+
+def counts(batch: Batch, settings: Settings) -> tuple[int]:
+    """How many targets a batch asks for."""
+    return (int((batch.targets != -100).sum()),)
+
+
+def loss(model, batch: Batch, settings: Settings) -> "Tensor":
+    """Summed cross-entropy in nats over the targets of a Batch (ids, targets, documents), (1,); -100 asks nothing.
 
     batch.documents may be None where a row is one document.
     """
     from . import _entropy  # torch is needed only here
 
-    model.config.check_next_token()
     hidden = model.hidden(batch.ids, documents=batch.documents)
-    total = _entropy.summed(hidden, model.output_weight, batch.targets, model.config.logit_cap)
-    return Loss(total, int((batch.targets != -100).sum()))
+    return _entropy.of_words(model, hidden, batch.targets, settings.smoothing)[None]
 
 
 def examples(documents: Iterable[Document], tokenizer, template, settings: Settings) -> Iterator[Example]:

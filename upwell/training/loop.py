@@ -1,17 +1,19 @@
 """The training loop: load, forward, backward, step. Periodic work is a list of (every, function).
 
-It is handed batches, an objective and functions to call; it knows no file, no text and no screen.
+It is handed a sampler, an objective and functions to call; it knows no file, no text and no screen.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from ..errors import UpwellError
 from . import compiling, optim, schedule
 from .memory import keep_freed_memory
+from .parallel import Alone
 from .settings import Settings
 from .state import State
 
@@ -22,15 +24,17 @@ class Report(NamedTuple):
     step: int
     """Steps done, this one included."""
     loss: float
-    """Mean loss of the step's targets before the update, nats."""
+    """Mean loss of the step before the update, nats, over all processes; the sum of its terms."""
     norm: float
     """Length of the gradient before clipping."""
     rate: float
     """The schedule's factor."""
     tokens: int
-    """Tokens learned from so far."""
+    """Real tokens learned from so far, over all processes."""
     seconds: float
     """Time in steps so far."""
+    terms: dict[str, float]
+    """The parts of the loss by the objective's names."""
 
 
 Every = Sequence[tuple[int, Callable[[State, Report], None]]]
@@ -38,80 +42,137 @@ Every = Sequence[tuple[int, Callable[[State, Report], None]]]
 
 def train(
     state: State,
-    batches: Callable[[int, int], "Batch"],  # noqa: F821 - tokens.batches.Batch
-    loss: Callable,
+    sampler: Any,
+    objective: Any,
+    options: Any,
     s: Settings,
     dtype: torch.dtype = torch.float32,
     every: Every = (),
     warn: Callable[[str], None] = print,
+    group: Any = None,
 ) -> State:
     """Train `state` up to s.steps and give it back.
 
-    batches(first, count) gives samples first .. first + count - 1; loss(model, batch) a Loss; dtype is the format of
-    matrix products. Each function of `every` is called with (state, report) after every n-th step and after the last.
-    UpwellError names the step whose loss is not a number; the state is then as before that step.
+    sampler: what objective.samples gives; objective: a module of objectives; options: its Settings; dtype: the format
+    of matrix products; group: the processes that train together (parallel), one where it is None. Each function of
+    `every` is called with (state, report) after every n-th step and after the last.
+
+    UpwellError names the step and the samples whose loss is not a number; the state is then as before that step.
     """
     keep_freed_memory()
-    model, device = state.model.train(), state.model.device
-    pass_through = Pass(model, loss, s, dtype)
-    first = move(batches(0, s.rows), device)
-    example = {"rows": s.micro_rows or s.rows, "context": s.context, "documents": first.documents is not None,
-               "device": str(device), "autocast": dtype != torch.float32}  # fmt: skip
-    compiler = compiling.Compiler(model, s.compile, state.swap, example, warn)
+    group = group or Alone()
+    model = group.prepare(state.model.train())
+    pass_through = Pass(model, objective, options, s, dtype, group)
+    first = move(sampler.samples(group.share(numbers_of(0, s.rows))), state.model.device)
+    compiler = compiling.Compiler(state.model, s.compile, state.swap, example(first, s, dtype), warn)
     try:
         while state.step < s.steps:
             begin = time.perf_counter()
             compiler.before(state.step, lambda: pass_through(first))
             state.swap = compiler.swap
-            batch = move(batches(state.step * s.rows, s.rows), device)
-            torch.manual_seed(s.seed * 1_000_003 + state.step)  # dropout: a pure function of (seed, step)
-            mean, norm = pass_through(batch)
-            if not (mean < float("inf")):
-                raise UpwellError(f"step {state.step + 1}: the loss is {mean}; the state before it is kept. "
-                                  "Try a lower rate, or look for damaged text.")
+            numbers = numbers_of(state.step, s.rows)
+            batch = move(sampler.samples(group.share(numbers)), state.model.device)
+            torch.manual_seed((s.seed * 1_000_003 + state.step) * group.size + group.rank)  # dropout: of (seed, step)
+            done = pass_through(batch)
+            check(done, state.step, numbers)
             factor = schedule.factor(state.step, s.steps, s.schedule)
             optim.set_rate(state.optimizers, factor, state.step, s.optim)
             for optimizer in state.optimizers:
                 optimizer.step()
-            state.step += 1
+            state.step, state.tokens = state.step + 1, state.tokens + done.tokens
             state.seconds += time.perf_counter() - begin
-            report = Report(state.step, mean, norm, factor, state.step * s.rows * s.context, state.seconds)
+            report = Report(state.step, done.loss, done.norm, factor, state.tokens, state.seconds, done.terms)
             for n, function in every:
                 if state.step % n == 0 or state.step == s.steps:
                     function(state, report)
-                    model.train()
+                    state.model.train()
     finally:
         compiler.close()
     return state
 
 
+class Done(NamedTuple):
+    """What a pass over one step's rows found; see Report. tokens: of this step."""
+
+    loss: float
+    norm: float
+    tokens: int
+    terms: dict[str, float]
+
+
 class Pass:
-    """Forward and backward over one step's rows: sets the gradients of the mean loss, gives (mean loss, norm)."""
+    """Forward and backward over one step's rows: sets the gradients of the step's loss."""
 
-    def __init__(self, model, loss: Callable, s: Settings, dtype: torch.dtype):
-        self.model, self.loss, self.s, self.dtype = model, loss, s, dtype
+    def __init__(self, model, objective: Any, options: Any, s: Settings, dtype: torch.dtype, group: Any):
+        self.model, self.objective, self.options, self.s, self.dtype = model, objective, options, s, dtype
+        self.group = group
+        self.together = getattr(objective, "TOGETHER", False)
 
-    def __call__(self, batch) -> tuple[float, float]:
-        model, total = self.model, 0.0
-        count = max(1, int((batch.targets != -100).sum()))
-        for p in model.parameters():
+    def __call__(self, batch) -> Done:
+        learning = [p for p in self.model.parameters() if p.requires_grad]
+        for p in learning:
             p.grad = None
-        for part in cut(batch, self.s.micro_rows or len(batch.ids)):
-            with torch.autocast(model.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                value = self.loss(model, part).total / count
-            value.backward()
-            total += value.item()
-        limit = self.s.clip or float("inf")
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit).item()
-        return total, norm
+        counts, tokens = self.counted(batch)
+        rows, total = len(batch[0]), 0.0
+        parts = list(cut(batch, rows if self.together else self.s.micro_rows or rows))
+        for number, part in enumerate(parts, start=1):
+            value = self.forward(part)
+            value = value / counts.to(value)
+            self.group.backward(value.sum(), last=number == len(parts))
+            total = total + (value.detach() if value.device.type == "mps" else value.detach().double())
+        norm = float(self.group.norm(learning, self.s.clip or float("inf")))
+        terms = dict(zip(self.objective.TERMS, self.group.total(total).tolist(), strict=True))
+        return Done(sum(terms.values()), norm, tokens, terms)
+
+    def forward(self, part) -> torch.Tensor:
+        """The sums of one micro-batch, (K,)."""
+        device = part[0].device.type
+        with torch.autocast(device, self.dtype, enabled=self.dtype != torch.float32):
+            return self.objective.loss(self.model, part, self.options)
+
+    def counted(self, batch) -> tuple[torch.Tensor, int]:
+        """What each term is divided by, (K,) at least 1, and the real tokens, both over all processes."""
+        found = [*self.objective.counts(batch, self.options), tokens_of(batch, self.objective)]
+        *counts, tokens = self.group.total(torch.tensor(found, dtype=torch.float64)).tolist()
+        return torch.tensor(counts, dtype=torch.float64).clamp(min=1), int(tokens)
 
 
-def cut(batch, rows: int):
+def check(done: Done, step: int, numbers: np.ndarray) -> None:
+    """Raise UpwellError where the loss or the gradient of a step is not a number."""
+    for name, value in (("loss", done.loss), ("gradient", done.norm)):
+        if not value < float("inf"):
+            raise UpwellError(f"step {step + 1} (samples {numbers[0]} to {numbers[-1]}): the {name} is {value}; the "
+                              "state before it is kept. Try a lower rate, or look for damaged text in these samples.")
+
+
+
+def numbers_of(step: int, rows: int) -> np.ndarray:
+    """The numbers of the samples of a step (from 0)."""
+    return np.arange(step * rows, (step + 1) * rows, dtype=np.int64)
+
+
+def tokens_of(batch, objective: Any) -> int:
+    """Real tokens of a batch: as the objective counts them, else the places that no mask calls padding."""
+    if hasattr(objective, "tokens"):
+        return objective.tokens(batch)
+    found = batch._asdict()
+    masks = {name: found.get("mask" if name == "ids" else f"{name}_mask") for name in ("ids", "source")}
+    return sum(int(found[name].numel() if mask is None else mask.sum()) for name, mask in masks.items()
+               if found.get(name) is not None)  # fmt: skip
+
+
+def cut(batch, rows: int) -> Iterator:
     """A batch in pieces of `rows` rows."""
-    for i in range(0, len(batch.ids), rows):
+    for i in range(0, len(batch[0]), rows):
         yield type(batch)(*(None if t is None else t[i : i + rows] for t in batch))
 
 
 def move(batch, device):
     """A batch on a device."""
     return type(batch)(*(None if t is None else t.to(device, non_blocking=True) for t in batch))
+
+
+def example(batch, s: Settings, dtype: torch.dtype) -> dict:
+    """What the compiler has to know of a batch."""
+    return {"rows": s.micro_rows or s.rows, "context": s.context, "documents": batch.documents is not None,
+            "device": str(batch[0].device), "autocast": dtype != torch.float32}  # fmt: skip

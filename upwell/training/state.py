@@ -27,6 +27,8 @@ class State:
     optimizers: list[torch.optim.Optimizer]
     step: int = 0
     """Steps that are done."""
+    tokens: int = 0
+    """Real tokens learned from."""
     seconds: float = 0.0
     """Time spent in steps, compiling included, over all parts of the run."""
     swap: int | None = None
@@ -43,7 +45,8 @@ def save(state: State, folder: Path) -> None:
         memory = {n: t.cpu().contiguous() for n, t in optim.tensors(state.model, state.optimizers).items()}
         save_file(weights, new / "model.safetensors")
         save_file(memory, new / "optimizer.safetensors")
-        facts = {"step": state.step, "seconds": state.seconds, "swap": state.swap, "extra": state.extra}
+        facts = {"step": state.step, "tokens": state.tokens, "seconds": state.seconds, "swap": state.swap,
+                 "extra": state.extra}  # fmt: skip
         (new / "state.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     for old in sorted(home.glob("step-*"))[:-1]:
         shutil.rmtree(old, ignore_errors=True)
@@ -73,4 +76,5 @@ def restore(state: State, path: Path) -> None:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{path}: the state does not load ({reason}); remove it to begin anew") from None
     optim.restore(state.model, state.optimizers, memory)
-    state.step, state.seconds, state.swap, state.extra = told["step"], told["seconds"], told["swap"], told["extra"]
+    for name in ("step", "tokens", "seconds", "swap", "extra"):
+        setattr(state, name, told[name])
