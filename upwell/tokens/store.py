@@ -53,7 +53,8 @@ def write(
 class Store:
     """A store opened for reading: len(store) tokens, .documents, .starts (documents + 1,), .read(a, b).
 
-    Also .vocab_size, .end, .text_bytes (UTF-8 bytes of the text) and .tokenizer (its hash), as written.
+    Also .vocab_size, .end, .text_bytes (UTF-8 bytes of the text), .tokenizer (its hash) and .sha256 (of all ids), as
+    written.
     folder: a path, whose files are mapped into memory, or an fsspec address.
     Raises DataError naming the file that is missing, cut short or at odds with the index, ServiceError for an address
     that does not answer.
@@ -66,6 +67,7 @@ class Store:
         index = _read_index(self._files)
         self.vocab_size, self.end = index["vocab_size"], index["end"]
         self.text_bytes, self.tokenizer = index["text_bytes"], index["tokenizer"]
+        self.sha256 = index.get("sha256", "")
         self.dtype = np.dtype(index["dtype"])
         self.starts = _read_starts(self._files, index)
         self.documents = len(self.starts) - 1
