@@ -4,7 +4,7 @@ It is handed a sampler, an objective and functions to call; it knows no file, no
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,17 +61,18 @@ def train(
     """
     keep_freed_memory()
     group = group or Alone()
-    model = group.prepare(state.model.train())
-    pass_through = Pass(model, objective, options, s, dtype, group)
-    first = move(sampler.samples(group.share(numbers_of(0, s.rows))), state.model.device)
-    compiler = compiling.Compiler(state.model, s.compile, state.swap, example(first, s, dtype), warn)
+    pass_through = Pass(state.model.train(), objective, options, s, dtype, group)
+    mine = group.share(s.rows)
+    first = move(sampler.samples(numbers_of(0, s.rows)[mine.start : mine.stop]), state.model.device)
+    mode = "wait" if s.compile == "background" and group.size > 1 else s.compile  # all swap at the same step
+    compiler = compiling.Compiler(state.model, mode, state.swap, example(first, s, dtype), warn)
     try:
         while state.step < s.steps:
             begin = time.perf_counter()
             compiler.before(state.step, lambda: pass_through(first))
             state.swap = compiler.swap
             numbers = numbers_of(state.step, s.rows)
-            batch = move(sampler.samples(group.share(numbers)), state.model.device)
+            batch = move(sampler.samples(numbers[mine.start : mine.stop]), state.model.device)
             torch.manual_seed((s.seed * 1_000_003 + state.step) * group.size + group.rank)  # dropout: of (seed, step)
             done = pass_through(batch)
             check(done, state.step, numbers)
@@ -106,34 +107,34 @@ class Pass:
     def __init__(self, model, objective: Any, options: Any, s: Settings, dtype: torch.dtype, group: Any):
         self.model, self.objective, self.options, self.s, self.dtype = model, objective, options, s, dtype
         self.group = group
-        self.together = getattr(objective, "TOGETHER", False)
+        self.lesson = group.lesson(model, lambda model, batch: objective.loss(model, batch, options))
+        self.pieces = group.pieces(s.rows, 0 if getattr(objective, "TOGETHER", False) else s.micro_rows)
 
     def __call__(self, batch) -> Done:
         learning = [p for p in self.model.parameters() if p.requires_grad]
         for p in learning:
             p.grad = None
         counts, tokens = self.counted(batch)
-        rows, total = len(batch[0]), 0.0
-        parts = list(cut(batch, rows if self.together else self.s.micro_rows or rows))
-        for number, part in enumerate(parts, start=1):
-            value = self.forward(part)
+        total = 0.0
+        for number, piece in enumerate(self.pieces, start=1):
+            value = self.forward(cut(batch, piece), last=number == len(self.pieces))
             value = value / counts.to(value)
-            self.group.backward(value.sum(), last=number == len(parts))
+            value.sum().backward()
             total = total + (value.detach() if value.device.type == "mps" else value.detach().double())
-        norm = float(self.group.norm(learning, self.s.clip or float("inf")))
-        terms = dict(zip(self.objective.TERMS, self.group.total(total).tolist(), strict=True))
+        norm = self.group.norm(learning, self.s.clip)
+        terms = dict(zip(self.objective.TERMS, self.group.total(total.tolist()), strict=True))
         return Done(sum(terms.values()), norm, tokens, terms)
 
-    def forward(self, part) -> torch.Tensor:
+    def forward(self, part, last: bool) -> torch.Tensor:
         """The sums of one micro-batch, (K,)."""
         device = part[0].device.type
         with torch.autocast(device, self.dtype, enabled=self.dtype != torch.float32):
-            return self.objective.loss(self.model, part, self.options)
+            return self.lesson(part, last)
 
     def counted(self, batch) -> tuple[torch.Tensor, int]:
         """What each term is divided by, (K,) at least 1, and the real tokens, both over all processes."""
         found = [*self.objective.counts(batch, self.options), tokens_of(batch, self.objective)]
-        *counts, tokens = self.group.total(torch.tensor(found, dtype=torch.float64)).tolist()
+        *counts, tokens = self.group.total(found)
         return torch.tensor(counts, dtype=torch.float64).clamp(min=1), int(tokens)
 
 
@@ -143,7 +144,6 @@ def check(done: Done, step: int, numbers: np.ndarray) -> None:
         if not value < float("inf"):
             raise UpwellError(f"step {step + 1} (samples {numbers[0]} to {numbers[-1]}): the {name} is {value}; the "
                               "state before it is kept. Try a lower rate, or look for damaged text in these samples.")
-
 
 
 def numbers_of(step: int, rows: int) -> np.ndarray:
@@ -161,10 +161,9 @@ def tokens_of(batch, objective: Any) -> int:
                if found.get(name) is not None)  # fmt: skip
 
 
-def cut(batch, rows: int) -> Iterator:
-    """A batch in pieces of `rows` rows."""
-    for i in range(0, len(batch[0]), rows):
-        yield type(batch)(*(None if t is None else t[i : i + rows] for t in batch))
+def cut(batch, rows: slice):
+    """Some rows of a batch."""
+    return type(batch)(*(None if t is None else t[rows] for t in batch))
 
 
 def move(batch, device):
