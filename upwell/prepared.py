@@ -304,7 +304,7 @@ def _inputs(settings: "Settings", units: list[sources.Unit]) -> list[dict]:
 
 
 def _content(path: Path) -> dict:
-    """Size and SHA-256; nothing of a file that cannot be opened, which the reading of it tells with all other faults."""
+    """Size and SHA-256; nothing of a file that cannot be opened: reading it tells that with all other faults."""
     try:
         return {"bytes": os.path.getsize(path), "sha256": sha256(path)}
     except OSError:

@@ -1,10 +1,14 @@
 """What stands in an evaluation set is found however it is written, and what only looks like it stays."""
 
+import bz2
+import gzip
+import io
 import json
 import random
 
 import pytest
 
+from tests.text import reader_files
 from upwell.errors import DataError
 from upwell.text import Document, Dropped
 from upwell.text.steps.decontaminate import Settings, step
@@ -118,6 +122,49 @@ def test_text_files_are_read_by_paragraphs_and_json_whole(tmp_path):
     check = step(Settings(against=(tmp_path / "a.txt", tmp_path / "b.json")))
     assert dropped(check, QUESTION).detail.startswith(f"{tmp_path / 'a.txt'}:5: ")
     assert dropped(check, CHINESE).detail.startswith(f"{tmp_path / 'b.json'}: ")
+
+
+def packed_sets():
+    """Name -> the same two sentences as one set."""
+    row = {"question": QUESTION, "choices": [CHINESE]}
+    line = json.dumps(row, ensure_ascii=False).encode()
+    table = f'question,choices\n"{QUESTION}","{CHINESE}"\n'.encode()
+    yield "set.jsonl.gz", gzip.compress(line)
+    yield "set.csv", table
+    yield "set.tsv.bz2", bz2.compress(f"q\tc\n{QUESTION}\t{CHINESE}\n".encode())
+    yield "set.zip", reader_files.zipped({"in/set.json": json.dumps([row]), "in/more.csv.gz": gzip.compress(table)})
+    yield "set.tgz", gzip.compress(reader_files.tarred({"set.txt": f"{QUESTION}\n\n{CHINESE}"}))
+    yield "set.parquet", parquet(row)
+    yield "set.parquet.gz", gzip.compress(parquet(row))
+    yield "chinese.txt", f"{QUESTION}\n\n{CHINESE * 5}".encode("gb18030")
+
+
+def parquet(row):
+    pytest.importorskip("pyarrow")
+    import pyarrow
+    import pyarrow.parquet
+
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([{"question": "?"} | row, row]), out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(("name", "content"), list(packed_sets()), ids=lambda value: value if isinstance(value, str) else "")
+def test_tables_parquet_and_packed_sets_are_read_too(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    check = step(Settings(against=(tmp_path,)))
+    assert dropped(check, QUESTION).detail.startswith(f"{tmp_path / name}")
+    assert dropped(check, CHINESE)
+    assert dropped(check, AROUND) is None
+
+
+def test_half_a_set_and_a_zip_bomb_are_told(tmp_path):
+    faults = {"half.parquet": parquet({"q": QUESTION})[:200], "half.jsonl.gz": gzip.compress(b"{}" * 9000)[:40],
+              "bomb.zip": reader_files.zipped({"a.txt": b"a" * (60 << 20)}), "bad.csv.xz": b"no"}  # fmt: skip
+    for name, content in faults.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=name):
+            step(Settings(against=(tmp_path / name,)))
 
 
 def test_with_no_sets_nothing_is_done():

@@ -1,5 +1,6 @@
 """Parquet and Arrow: one record a row (see text.examples); parsed in a child process. Columns of bytes are not read."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -15,16 +16,23 @@ ROWS = 256
 
 def read(file: BinaryIO, name: str, settings, groups: tuple[int, int] = (0, 0)) -> Iterator[Document | Fault]:
     """Documents of the rows. groups: which row groups, from the first to before the last; (0, 0): all."""
+    with on_disk(file) as path:
+        yield from _documents(path, name, settings, groups)
+
+
+@contextlib.contextmanager
+def on_disk(file: BinaryIO) -> Iterator[str]:
+    """The path of a file; of a stream out of an archive that of a copy, which goes afterwards."""
     path = getattr(getattr(file, "raw", file), "name", None)
     if isinstance(path, str | Path) and os.path.isfile(path):
-        yield from _documents(str(path), name, settings, groups)
+        yield str(path)
         return
     with tempfile.TemporaryDirectory(prefix="upwell-") as folder:
         path = os.path.join(folder, "rows")
         with open(path, "wb") as copy:
             while block := file.read(1 << 20):
                 copy.write(block)
-        yield from _documents(path, name, settings, groups)
+        yield path
 
 
 def _documents(path: str, name: str, settings, groups: tuple[int, int]) -> Iterator[Document | Fault]:

@@ -9,22 +9,20 @@ Only words of the evaluation sets are numbered, all others are 0. Eight numbers 
 there; a table of bits knows all keys of the evaluation sets, and only where it says yes is the whole piece compared.
 """
 
-import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 
-from upwell.errors import DataError
-from upwell.text import Document, Dropped
+from upwell.text import Document, Dropped, evaluation_sets
 from upwell.text.clean import UNUSUAL, beyond_ascii
 
 REASON = "in an evaluation set"
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".txt", ".md", ".csv", ".tsv")
 UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
@@ -44,7 +42,7 @@ class Settings:
     """Which evaluation sets, and how much of one a document may hold."""
 
     against: tuple[Path, ...] = ()
-    """Evaluation sets: JSON lines (all strings in them), JSON, or text (paragraphs); a folder stands for its files."""
+    """Evaluation sets: JSON lines, JSON, Parquet or CSV (all strings in them), or text (paragraphs); packed or not."""
     words: int = 13
     """Words in a row that are a piece of an evaluation set."""
     characters: int = 20
@@ -68,12 +66,8 @@ def step(settings: Settings) -> Callable[[Document], Document | Dropped]:
 
     Raises DataError for an evaluation set that cannot be read.
     """
-    texts = [text for path in _files(settings.against) for text in _texts(path)]
-    tables = [
-        _table(texts, _words, settings.words, settings),
-        _table(texts, _characters, settings.characters, settings),
-    ]
-    tables = [table for table in tables if table.pieces]
+    files = evaluation_sets.files(settings.against)
+    tables = _tables(settings, tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in files))
 
     def check(document: Document) -> Document | Dropped:
         text = _plain(document.text)
@@ -84,6 +78,17 @@ def step(settings: Settings) -> Callable[[Document], Document | Dropped]:
         return Dropped(document, REASON, first) if shared >= settings.least else document
 
     return check if tables else lambda document: document
+
+
+@lru_cache(maxsize=1)
+def _tables(settings: Settings, files: tuple[tuple[Path, int, int], ...]) -> list["_Table"]:
+    """What is looked up, made once in a process. files: path, size and time of change of each."""
+    texts = [text for path, *_ in files for text in evaluation_sets.texts(path)]
+    tables = [
+        _table(texts, _words, settings.words, settings),
+        _table(texts, _characters, settings.characters, settings),
+    ]
+    return [table for table in tables if table.pieces]
 
 
 def _plain(text: str) -> str:
@@ -103,56 +108,6 @@ def _words(text: str) -> list[bytes]:
 def _characters(text: str) -> list[bytes]:
     """The characters of scripts without spaces, as UTF-8; nothing else."""
     return [] if text.isascii() else [char.encode() for char in CHARACTERS.findall(beyond_ascii(text))]
-
-
-# ---- reading evaluation sets ----
-
-
-def _files(against: tuple[Path, ...]) -> list[Path]:
-    found = []
-    for path in map(Path, against):
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise DataError(f"{path} holds no evaluation set; expected files named {', '.join(SUFFIXES)}.")
-            found += inside
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise DataError(f"The evaluation set {path} is not there; name a file or a folder.")
-    return found
-
-
-def _texts(path: Path) -> Iterator[tuple[str, str]]:
-    """(place as file:line, text) of all that a set holds."""
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() in (".jsonl", ".ndjson"):
-            for number, line in enumerate(content.split("\n"), start=1):
-                if line.strip():
-                    yield from ((f"{path}:{number}", text) for text in _strings(json.loads(line)))
-        elif path.suffix.lower() == ".json":
-            yield from ((str(path), text) for text in _strings(json.loads(content)))
-        else:
-            yield from _paragraphs(path, content)
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"The evaluation set {path} cannot be read ({error}); expected JSON lines or text.") from None
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _strings(part)
-
-
-def _paragraphs(path: Path, content: str) -> Iterator[tuple[str, str]]:
-    line = 1
-    for paragraph in re.split(r"(\n\s*\n)", content):
-        if paragraph.strip():
-            yield f"{path}:{line}", paragraph
-        line += paragraph.count("\n")
 
 
 # ---- n-grams ----
