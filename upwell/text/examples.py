@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from upwell.text import KINDS, Document, Fault
 
+PARTS = ("question", "context", "text", "label", "source", "target")
 SHORT = 40  # characters of a value that a fault quotes
 
 
@@ -127,6 +128,15 @@ def document(record: Any, source: str) -> Document | Fault:
     label = found.fields["label"] if found.fields and found.fields["task"] == "label" else _no_other(label)
     kind = record["kind"] if found.fields is None and record.get("kind") in KINDS else found.kind
     return Document(found.text, source, title, _as_text(label), kind, fields=found.fields)
+
+
+def hollow(fields: Mapping[str, Any]) -> str:
+    """The first part of an example that says nothing, as steps may leave one behind; "" where each says something."""
+    parts = {f"messages[{at}]": one["content"] for at, one in enumerate(fields.get("messages", ()))}
+    for name in ("answers", "negatives", "tokens"):
+        parts |= {f"{name}[{at}]": one for at, one in enumerate(fields.get(name, ()))}
+    parts |= {name: fields[name] for name in PARTS if isinstance(fields.get(name), str)}
+    return next((name for name, text in parts.items() if not text.strip()), "")
 
 
 def records(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
