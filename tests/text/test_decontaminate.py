@@ -149,8 +149,12 @@ def parquet(row):
     return out.getvalue()
 
 
-@pytest.mark.parametrize(("name", "content"), list(packed_sets()), ids=lambda value: value if isinstance(value, str) else "")
-def test_tables_parquet_and_packed_sets_are_read_too(tmp_path, name, content):
+SETS = dict(packed_sets())
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_tables_parquet_and_packed_sets_are_read_too(tmp_path, name):
+    content = SETS[name]
     (tmp_path / name).write_bytes(content)
     check = step(Settings(against=(tmp_path,)))
     assert dropped(check, QUESTION).detail.startswith(f"{tmp_path / name}")

@@ -125,6 +125,22 @@ def test_the_tokenizer_learns_nothing_from_the_held_out_text(tmp_path):
     assert train(learnt, 400).hash == prepared.tokenizer.hash
 
 
+def test_an_example_of_which_a_part_is_empty_after_cleaning_is_left_out_and_named(tmp_path):
+    text = corpus(tmp_path / "text")
+    asked = {"role": "user", "content": "Hello"}
+    rows = [{"messages": [asked, {"role": "assistant", "content": "\u200b\ufeff\u202e"}]},
+            {"source": "\u200b", "target": "the sea"}, {"question": "Where?", "context": "Here.", "answer": "\u00ad"},
+            {"messages": [asked, {"role": "assistant", "content": "Good day."}]}]  # fmt: skip
+    lines = "\n".join(json.dumps(row) for row in rows)
+    (text / "d.jsonl").write_text(lines, encoding="utf-8")
+    made = prepare(Settings(paths=(text,), out=tmp_path / "out", vocab_size=400))
+    found = {Path(one["source"]).name: one["detail"] for one in lines_of(made.folder / "dropped.jsonl")
+             if one["reason"] == "a part is empty"}  # fmt: skip
+    told = {"d.jsonl:1": "messages[1]", "d.jsonl:2": "source", "d.jsonl:3": "answers[0]"}
+    assert found == {place: f"{part}, after cleaning" for place, part in told.items()}
+    assert made.report["tasks"] == {"chat": 1}
+
+
 def test_one_short_book_is_divided_so_that_a_part_can_be_held_out(tmp_path):
     rng = random.Random(1)
     book = "\n\n".join(" ".join(sentence_of(rng) for _ in range(5)) for _ in range(120))

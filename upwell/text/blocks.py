@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from upwell.atomic import said_plainly, write_file
-from upwell.text import Document, Dropped, Fault, dedup, signatures, sources
+from upwell.text import Document, Dropped, Fault, dedup, examples, signatures, sources
 from upwell.text.faults import Faults
 from upwell.text.split import lot
 
@@ -293,8 +293,11 @@ def stepped(documents: Sequence[Document], steps: Steps, tally: Tally) -> Iterat
             results[number] = name, _stepped(name, step, results[number][1], tally)
         alive = [number for number in alive if isinstance(results[number][1], Document)]
     for number in alive:
-        if not results[number][1].text.strip():
-            results[number] = "length", Dropped(results[number][1], "empty")
+        document = results[number][1]
+        if not document.text.strip():
+            results[number] = "length", Dropped(document, "empty")
+        elif document.fields is not None and (part := examples.hollow(document.fields)):
+            results[number] = "length", Dropped(document, "a part is empty", f"{part}, after cleaning")
     return iter(results)
 
 

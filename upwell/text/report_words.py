@@ -126,7 +126,8 @@ NAMES = {
 }  # fmt: skip
 
 REASONS = {
-    "empty": "空白", "too short": "太短", "too long": "太长", "mojibake repaired": "修复乱码", "cleaned": "清理字符",
+    "empty": "空白", "a part is empty": "有一部分是空的", "too short": "太短", "too long": "太长",
+    "mojibake repaired": "修复乱码", "cleaned": "清理字符",
     "compatibility forms folded": "归一兼容字符", "another language": "其他语言", "language unknown": "语言无法确定",
     "in an evaluation set": "见于评测集", "toxic words": "恶意词语", "toxic words flagged": "标出恶意词语",
     "repetition": "完全重复",
