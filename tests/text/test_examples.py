@@ -213,7 +213,7 @@ FAULTS = [
     ({"translation": {"en": "a", "zh": ""}}, "expected translation.zh to hold a text, found an empty one"),
     ({"source": "a", "target": ["b"]}, "expected target to be a text, found a list of 1"),
     ({"en": "a", "zh": " "}, "expected zh to hold a text, found only white space"),
-    ({"fields": {"task": "rhyme"}}, "expected fields.task to be chat, answer, label, pair, found 'rhyme'"),
+    ({"fields": {"task": "rhyme"}}, "expected fields.task to be chat, answer, label, pair, tag, found 'rhyme'"),
     ({"fields": {"task": "pair", "source": "a"}}, "expected fields.target, found the keys task, source"),
     ([1, 2], 'expected an object such as {"text": ...}, found a list of 2'),
     (None, 'expected an object such as {"text": ...}, found null'),
@@ -297,6 +297,25 @@ VALUES = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3)
                       | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4), max_leaves=8)  # fmt: skip
 
 
+@pytest.mark.parametrize(("record", "told"), [
+    ({"tokens": ["a", "b"], "tags": ["O"]}, "expected as many tags as tokens, found 1 and 2"),
+    ({"words": ["a", " "], "ner_tags": [0, 1]}, "expected words[1] to hold a text, found only white space"),
+    ({"tokens": ["a"], "tags": [1.5]}, "expected tags[0] to be a text or a whole number, found 1.5"),
+    ({"query": "a", "pos": "b", "neg": ["c", 1]}, "expected neg[1] to be a text, found 1"),
+])  # fmt: skip
+def test_tags_and_negatives_that_do_not_fit_are_told(record, told):
+    assert fault(record) == told
+
+
+def test_what_upwell_wrote_of_tags_and_negatives_is_read_back():
+    for record in ({"tokens": ["a"], "upos": ["NOUN"]}, {"query": "a", "pos": "b", "neg": "c"}):
+        assert fields({"text": "a", "fields": fields(record)}) == fields(record)
+
+
+def test_numbers_of_tokens_beside_a_text_are_no_tags():
+    assert recognise({"text": "a b", "tokens": 2, "labels": [1]}) == "label"
+
+
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=5))
 def test_whatever_a_record_holds_it_becomes_a_document_or_a_fault(record):
@@ -320,7 +339,7 @@ def shown(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_every_example_of_the_page_becomes_what_stands_below_it(page):
     found = shown(page)
-    assert len(found) == 15
+    assert len(found) == 17
     for record, below in found:
         if below.startswith("train.jsonl:"):
             assert str(document(record, ":".join(below.split(":")[:2]))) == below

@@ -8,7 +8,9 @@
     chat     messages: [{"role": "system" | "user" | "assistant", "content": text}, ...]
     answer   question, context, answers: texts, none where the context does not answer
     label    text, label: a text, a number, true, false, or a list of texts and numbers
-    pair     source, target, source_language, target_language: codes, "" where they are not known
+    pair     source, target, source_language, target_language: codes, "" where they are not known; where they are there
+             also negatives: texts that are like the target and are not it
+    tag      tokens: words, tags: a text or a number for each
 
 LAYOUTS is a table: the first row that fits a record is its layout, so a further layout is a row. Nothing is guessed
 from what a text says, only from keys and from the form of their values. Nothing that would be learnt is left out in
@@ -428,12 +430,35 @@ def _translation(given: Given) -> Example:
 
 def _parallel(given: Given) -> Example:
     languages = given.optional("source_language"), given.optional("target_language")
-    return _pair(given.text("source"), given.text("target"), *languages)
+    pair = _pair(given.text("source"), given.text("target"), *languages)
+    value, place = given.value("negatives"), given.key("negatives")
+    if value is None:
+        return pair
+    texts = [value] if isinstance(value, str) else _list(value, place, "texts", empty=True)
+    texts = [_full(text, f"{place}[{number}]") for number, text in enumerate(texts)]
+    return pair._replace(text="\n".join([pair.text, *texts]), fields=pair.fields | {"negatives": texts})
 
 
 def _by_language(given: Given) -> Example:
     keys = _languages(given.record)
     return _pair(*(_full(given.record[key], key) for key in keys), *keys)
+
+
+def _tagged(given: Given) -> Example:
+    """Words, and a tag for each of them."""
+    words, tags = (_list(given.value(name), given.key(name), what) for name, what in (("tokens", "words"),
+                                                                                      ("tags", "tags")))  # fmt: skip
+    words = [_full(word, f"{given.key('tokens')}[{number}]") for number, word in enumerate(words)]
+    if len(words) != len(tags):
+        raise Unfit(f"expected as many {given.key('tags')} as {given.key('tokens')}, found {len(tags):,} and "
+                    f"{len(words):,}")  # fmt: skip
+    for number, tag in enumerate(tags):
+        place = f"{given.key('tags')}[{number}]"
+        if isinstance(tag, str):
+            _full(tag, place)
+        elif type(tag) is not int:
+            raise Unfit(f"expected {place} to be a text or a whole number, found {_short(tag)}")
+    return Example("prose", " ".join(words), {"task": "tag", "tokens": words, "tags": tags})
 
 
 def _languages(record: Mapping[str, Any]) -> list[str]:
@@ -545,6 +570,7 @@ LANGUAGES = frozenset(  # ISO 639-1
 )
 SYSTEM = {"system": ("system", "system_prompt", "system_message")}
 SAID = ("completion", "response", "answer", "output", "outputs", "solution", "target", "targets")
+NEGATIVES = ("negatives", "negative", "neg", "hard_negative", "hard_negatives")
 LAYOUTS = (
     Layout("prepared", _prepared, {"fields": ("fields",)},
            fits=lambda given: isinstance(given.value("fields"), Mapping) and "task" in given.value("fields")),
@@ -560,6 +586,10 @@ LAYOUTS = (
            "answers": ("answers", "answer", "answer_text")}, {"impossible": ("is_impossible",)}),
     Layout("completion", _completion, {"prompt": ("prompt", "question", "query", "input", "inputs", "problem"),
            "completion": SAID}, SYSTEM),
+    Layout("contrast", _parallel, {"source": ("anchor", "query"), "target": ("positive", "pos")},
+           {"negatives": NEGATIVES}),
+    Layout("tag", _tagged, {"tokens": ("tokens", "words"), "tags": ("tags", "ner_tags", "pos_tags", "upos", "labels")},
+           fits=lambda given: isinstance(given.value("tokens"), list) and isinstance(given.value("tags"), list)),
     Layout("translation", _translation, {"translation": ("translation",)},
            fits=lambda given: not isinstance(given.value("translation"), str)),
     Layout("label", _labelled, {"text": ("text", "sentence", "content", "review", "comment", "tweet"),
@@ -569,8 +599,8 @@ LAYOUTS = (
     Layout("parallel", _parallel, {"source": ("source", "src", "source_text"),
            "target": ("target", "tgt", "trg", "target_text")},
            {"source_language": ("source_language", "source_lang", "src_lang"),
-            "target_language": ("target_language", "target_lang", "tgt_lang", "trg_lang")}),
+            "target_language": ("target_language", "target_lang", "tgt_lang", "trg_lang"), "negatives": NEGATIVES}),
     Layout("languages", _by_language, fits=lambda given: len(_languages(given.record)) == 2),
 )  # fmt: skip
 BY_NAME = {layout.name: layout for layout in LAYOUTS}
-TASKS = {"chat": "messages", "answer": "answer", "label": "label", "pair": "parallel"}
+TASKS = {"chat": "messages", "answer": "answer", "label": "label", "pair": "parallel", "tag": "tag"}
