@@ -81,6 +81,11 @@ def padded(real: Tensor) -> Tensor | None:
     return None if real.all() else real[:, None, None]
 
 
+def shared(documents: Tensor, others: Tensor) -> Tensor:
+    """documents (B, T) and those of another text (B, S) -> (B, 1, T, S), True where both are the same."""
+    return (documents[:, :, None] == others[:, None, :])[:, None]
+
+
 def added(seen: Tensor | None, bias: Tensor | None) -> Tensor | None:
     """A mask and a bias (1 or B, H, T, S) on the scores as one: -inf where a query does not see."""
     if bias is None or seen is None:

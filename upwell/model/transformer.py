@@ -176,13 +176,15 @@ class Transformer(nn.Module):
         types: Tensor | None = None,
         source: Tensor | None = None,
         source_mask: Tensor | None = None,
+        source_documents: Tensor | None = None,
     ) -> Tensor:
         """ids (B, T) -> what the last block gives, (B, T, D).
 
         documents (B, T): tokens see only their own document. cache: reads on behind what it holds and adds to it;
         lengths (B,): how many of the T tokens of each row it keeps. mask (B, T): False where an id is padding, on
         either side (without a cache). types (B, T): token types. source (B, S) with source_mask: what an encoder reads
-        first; a cache keeps it, so it is given once.
+        first; a cache keeps it, so it is given once. source_documents (B, S), beside documents and in place of
+        source_mask: document n of the ids sees document n of the source only.
         """
         if self.decoder is None:
             return self.encode(ids, mask, types, documents)
@@ -193,7 +195,9 @@ class Transformer(nn.Module):
         if self.encoder is not None and source is None and (cache is None or not cache.other):
             raise SettingsError(f"found no source; the encoder of this {self.config.kind} model reads one first")
         if self.encoder is not None and (cache is None or not cache.other):
-            other = self.remember(self.encode(source, source_mask), source_mask)
+            read = self.encode(source, source_mask, documents=source_documents)
+            seen = None if source_documents is None else masks.shared(documents, source_documents)
+            other = self.remember(read, source_mask, seen)
             if cache is not None:
                 cache.other, cache.other_mask = [pair[:2] for pair in other], other[0][2]
         elif cache is not None:
@@ -207,9 +211,12 @@ class Transformer(nn.Module):
         positions = torch.arange(ids.shape[1], device=ids.device) if mask is None else without_padding(mask)
         return self.encoder(self.embedded(ids), Reading(positions, mask, documents, types))
 
-    def remember(self, other: Tensor, mask: Tensor | None = None) -> list[tuple]:
-        """Keys, values and mask of the encoder's text (B, S, D) for each block of the decoder."""
-        seen = None if mask is None else masks.padded(mask)
+    def remember(self, other: Tensor, mask: Tensor | None = None, seen: Tensor | None = None) -> list[tuple]:
+        """Keys, values and mask of the encoder's text (B, S, D) for each block of the decoder.
+
+        seen (B, 1, T, S): which tokens see which of it, where mask (B, S) does not say it.
+        """
+        seen = masks.padded(mask) if seen is None and mask is not None else seen
         return [(*block.cross.remember(other), seen) for block in self.decoder.blocks]
 
     def decode(self, ids: Tensor, documents, cache: Cache | None, lengths, mask, other) -> Tensor:
