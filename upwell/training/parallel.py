@@ -14,6 +14,7 @@ sharded inside and copied outside. The mesh has a third dimension of 1, "tensor"
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
@@ -145,6 +146,7 @@ class Group(Alone):
     def barrier(self) -> None:
         self.total([0.0])
 
+    @torch.no_grad()
     def norm(self, parameters: Iterable[nn.Parameter], limit: float = 0.0) -> float:
         import torch.distributed as dist
 
@@ -171,6 +173,7 @@ class Group(Alone):
 
         dims = ("replicate", "shard") if self.size > self.shards else ("shard",)
         mesh = self.mesh[dims]
+        warnings.filterwarnings("ignore", message="FSDP2-wrapped module")  # of views; no block works in place on them
         for part in units(model):
             fully_shard(part, mesh=mesh)
         fully_shard(model, mesh=mesh)
@@ -312,6 +315,37 @@ def like(t: Tensor, part: Tensor) -> Tensor:
     from torch.distributed.tensor import DTensor
 
     return DTensor.from_local(part, t.device_mesh, t.placements, run_check=False, shape=t.shape, stride=t.stride())
+
+
+@torch.no_grad()
+def together(parts: Tensor, divided: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """function of whole matrices (N, m, n), where each process has some rows of all of them: (N, m_here, n).
+
+    divided: one of the parameters, for how they are divided. Each process gets N / shards matrices whole, does the work
+    for these alone and sends every process its rows back.
+    """
+    if not hasattr(divided, "to_local"):
+        return function(parts)
+    mesh, (N, _, n), m = divided.device_mesh, parts.shape, divided.shape[0]
+    group, rank, size = mesh.get_group(mesh.ndim - 1), mesh.get_local_rank(mesh.ndim - 1), mesh.size(mesh.ndim - 1)
+    each = -(-m // size)
+    rows = [max(0, min(each, m - each * r)) for r in range(size)]
+    shares = [N * (r + 1) // size - N * r // size for r in range(size)]
+    out, back = [k * rows[rank] * n for k in shares], [shares[rank] * k * n for k in rows]
+    flat = exchanged(parts.reshape(-1), out, back, group)
+    mine = torch.cat([t.view(shares[rank], k, n) for t, k in zip(flat.split(back), rows, strict=True)], 1)
+    done = function(mine) if shares[rank] else mine
+    flat = exchanged(torch.cat([t.reshape(-1) for t in done.split(rows, 1)]), back, out, group)
+    return torch.cat([t.view(k, rows[rank], n) for t, k in zip(flat.split(out), shares, strict=True)])
+
+
+def exchanged(flat: Tensor, out: list[int], back: list[int], group) -> Tensor:
+    """Numbers sent to each process, so many to each, for those that each sends here."""
+    import torch.distributed as dist
+
+    found = flat.new_empty(sum(back))
+    dist.all_to_all_single(found, flat.contiguous(), back, out, group=group)
+    return found
 
 
 def create(config, seed: int, group: Alone) -> nn.Module:
