@@ -13,6 +13,7 @@ import pytest
 from tests.text import reader_files as files
 from upwell.errors import DataError
 from upwell.text import Document, Fault, sources
+from upwell.text.faults import Faults
 from upwell.text.sources import Notes, Settings, documents, read, units
 
 FRENCH = "L'été dernier, nous avons mangé des crêpes à la plage où il a plu.\n"
@@ -72,7 +73,7 @@ def test_every_bad_line_of_every_file_is_listed_at_once(tmp_path):
         "a.jsonl:4: expected one of the layouts",
         "b.jsonl:1: expected an object",
         "b.jsonl:2: expected UTF-8, found byte 0xff",
-        "5 of the texts cannot be read",
+        "5 files or lines cannot be read",
     ):
         assert expected in message
     assert "a.jsonl:1:" not in message
@@ -80,14 +81,14 @@ def test_every_bad_line_of_every_file_is_listed_at_once(tmp_path):
 
 def test_a_long_list_of_faults_is_counted_and_cut(tmp_path):
     put(tmp_path, a_jsonl="x\n" * 1000)
-    with pytest.raises(DataError, match=r"(?s)1,000 of the texts .*and 980 more") as caught:
+    with pytest.raises(DataError, match=r"(?s)1,000 files or lines .*and 980 more") as caught:
         texts([tmp_path])
-    assert len(str(caught.value).splitlines()) == 22
+    assert len(str(caught.value).splitlines()) == 24
 
 
 def test_a_deeply_nested_or_huge_line_is_a_fault_and_no_crash(tmp_path):
     put(tmp_path, a_jsonl="[" * 100_000 + "\n" + '{"text": ' + "9" * 5000 + "}\n")
-    with pytest.raises(DataError, match="2 of the texts"):
+    with pytest.raises(DataError, match="2 files or lines"):
         texts([tmp_path])
 
 
@@ -121,15 +122,15 @@ def test_an_encoding_that_shows_only_late_in_a_file_is_found(tmp_path):
 
 def test_an_encoding_by_name_is_used_and_a_wrong_name_refused(tmp_path):
     put(tmp_path, a_txt="Ο Κόσμος".encode("cp1253"))
-    assert texts([tmp_path], encoding="cp1253") == ["Ο Κόσμος"]
+    assert texts([tmp_path], settings=Settings("cp1253")) == ["Ο Κόσμος"]
     with pytest.raises(DataError, match="klingon is no encoding"):
-        texts([tmp_path], encoding="klingon")
+        texts([tmp_path], settings=Settings("klingon"))
 
 
 def test_a_file_that_is_not_in_the_named_encoding_is_a_fault(tmp_path):
     put(tmp_path, a_txt=b"one\n" + FRENCH.encode("latin-1"))
     with pytest.raises(DataError, match="a.txt:2: begins like utf-8 but is not"):
-        texts([tmp_path], encoding="utf-8")
+        texts([tmp_path], settings=Settings("utf-8"))
 
 
 def test_binary_files_among_the_texts_are_all_named(tmp_path):
@@ -137,7 +138,7 @@ def test_binary_files_among_the_texts_are_all_named(tmp_path):
     with pytest.raises(DataError) as caught:
         texts([tmp_path])
     message = str(caught.value)
-    assert "2 of the texts cannot be read" in message and "--skip-unreadable" in message
+    assert "2 files or lines cannot be read" in message and "--skip-unreadable" in message
     assert "b.png: a binary file" in message and "d.bin: a binary file" in message
 
 
@@ -150,8 +151,9 @@ def test_an_unknown_encoding_is_named_with_what_to_do(tmp_path):
 def test_unreadable_files_are_passed_over_by_wish_and_noted(tmp_path):
     put(tmp_path, a_txt="text", b_png=PICTURE, c_jsonl="bad\n" + json.dumps({"text": "good"}))
     notes = Notes()
-    assert texts([tmp_path], skip_unreadable=True, notes=notes) == ["text", "good"]
-    assert len(notes.left_out) == 2 and notes.files == 3
+    faults = Faults()
+    assert texts([tmp_path], notes=notes, faults=faults) == ["text", "good"]
+    assert faults.count == 2 and notes.files == 3
 
 
 def test_an_empty_folder_and_a_missing_path_are_one_sentence(tmp_path):

@@ -71,3 +71,11 @@ def test_a_models_folder_is_opened_and_what_does_not_fit_is_told(tmp_path, capsy
     (folder / "model.safetensors").write_bytes(b"short")
     assert cli.main(["fetch", str(folder)]) == 2
     assert "truncated or damaged" in capsys.readouterr().err
+
+
+def test_lines_that_cannot_be_read_are_listed_with_the_verb_that_can_pass_over_them(tmp_path, capsys):
+    (tmp_path / "a.jsonl").write_text("no\n" * 30, encoding="utf-8")
+    assert cli.main(["fetch", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "a.jsonl:1: expected a JSON object" in told
+    assert "--skip-unreadable of `upwell prepare`" in told and "--max-errors 30 of `upwell prepare`" in told

@@ -21,6 +21,7 @@ from upwell.text.steps import privacy, toxic
 from upwell.tokens import store as store_room
 from upwell.tokens.store import Store
 from upwell.tokens.tokenizer import Tokenizer, train
+from upwell.verbs import tokenizer
 from upwell.verbs.prepare import Settings
 
 WORDS = "the river runs slowly through old towns where people sell bread and fish under grey stone bridges".split()
@@ -429,3 +430,5 @@ def test_every_flag_that_a_message_names_is_there():
     known = {*flags_of(Settings), "--head"}  # the last is Ray's own
     assert "--skip-unreadable" in {flag for flag, _ in named} and "--reading.longest" in flags_of(Settings)
     assert sorted(one for one in named if one[0] not in known) == []
+    readers = {flag for flag, file in named if flag.startswith("--reading.")} | {"--skip-unreadable", "--max-errors"}
+    assert readers | {"--encoding"} <= set(flags_of(tokenizer.Settings))

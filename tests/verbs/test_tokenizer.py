@@ -155,3 +155,15 @@ def test_the_old_folder_is_not_overwritten(texts, tmp_path, capsys):
 def test_flags_that_do_not_fit_are_one_sentence(texts, tmp_path, capsys, words, told):
     assert run(texts, "--out", tmp_path / "t", *words) == 2
     assert told in " ".join(capsys.readouterr().err.split())
+
+
+def test_what_cannot_be_read_is_listed_or_passed_over_and_flags_in_messages_are_its_own(texts, tmp_path, capsys):
+    (texts / "long.jsonl").write_text('{"text": "' + "a" * 300 + '"}\nno\nno', encoding="utf-8")
+    words = (texts, "--out", tmp_path / "t", "--vocab-size", "300", "--reading.longest", "200")
+    assert run(*words, "--max-errors", "2") == 2
+    told = capsys.readouterr().err
+    assert "3 files or lines cannot be read" in told and "long.jsonl:1: a line of 31" in told
+    assert "and 1 more; --max-errors 3 lists all" in told and "raise --reading.longest" in told
+    assert not (tmp_path / "t").exists()
+    assert run(*words, "--skip-unreadable") == 0
+    assert "3 files or lines could not be read and were left out" in capsys.readouterr().err

@@ -166,7 +166,8 @@ def _answers(request: dict, data: bytes) -> Iterator[dict]:
     except ImportError as error:
         yield {"fault": f"{request['form']} needs {error.name}, which is not here; pip install 'upwell[formats]'"}
     except MemoryError:
-        yield {"fault": "needs more memory than it may have, expected a smaller file; take it out or raise --memory"}
+        yield {"fault": "needs more memory than it may have, expected a smaller file; take it out or raise "
+                        "--reading.memory"}  # fmt: skip
     except Exception as error:  # a library that meets broken data may raise anything
         text = " ".join(str(error).split())[:200]
         yield {"fault": f"cannot be read as {request['form']}: {text or type(error).__name__}"}

@@ -36,22 +36,22 @@ class Faults:
         kind = kind if kind in self.kinds or len(self.kinds) < KINDS_KEPT else OTHERS
         self.kinds.setdefault(kind, [0, fault.source])[0] += 1
 
-    def error(self) -> DataError | None:
-        """All of them in one sentence and a list; None where there are none."""
-        return DataError(self.told()) if self.count else None
+    def error(self, of: str = "") -> DataError | None:
+        """All of them in one sentence and a list; None where there are none. of: as in told."""
+        return DataError(self.told(of)) if self.count else None
 
-    def told(self) -> str:
-        """One line that says how many, then the first of them, then the rest."""
+    def told(self, of: str = "") -> str:
+        """One line that says how many, then the first of them, then the rest. of: whose flags it names, as "of x"."""
         them = "it" if self.count == 1 else "them"
         what = "1 file or line" if self.count == 1 else f"{self.count:,} files or lines"
-        head = f"{what} cannot be read; mend {them}, take {them} out, or pass over {them} with --skip-unreadable:"
-        return "\n".join([head, *(f"  {fault}" for fault in self.first), *self._rest()])
+        head = f"{what} cannot be read; mend {them}, take {them} out, or pass over {them} with --skip-unreadable{of}:"
+        return "\n".join([head, *(f"  {fault}" for fault in self.first), *self._rest(of)])
 
-    def _rest(self) -> list[str]:
+    def _rest(self, of: str) -> list[str]:
         rest = self.count - len(self.first)
         if not rest:
             return []
-        lines = [f"  and {rest:,} more; --max-errors {self.count} lists all"]
+        lines = [f"  and {rest:,} more; --max-errors {self.count}{of} lists all"]
         return [*lines, "All of them by kind:", *self._by_kind()] if self.count >= MANY else lines
 
     def _by_kind(self) -> list[str]:

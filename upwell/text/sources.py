@@ -36,6 +36,7 @@ from upwell.errors import DataError
 from upwell.text import Document, Fault, packed, readers
 from upwell.text.division import divide
 from upwell.text.encodings import HEAD, UTF8, Unreadable, check_name, detected, marked
+from upwell.text.faults import Faults, sifted
 from upwell.text.readers import plain
 
 __all__ = ["Notes", "Settings", "Unit", "divide", "documents", "list_files", "read", "units"]
@@ -43,7 +44,6 @@ __all__ = ["Notes", "Settings", "Unit", "divide", "documents", "list_files", "re
 RANGE = 8 << 20  # bytes of a part of a large file
 PARTS = 64  # a zip file is divided in at most so many: each part reads its whole list of entries
 DEEPEST = 4  # archives and compressed files inside of each other
-SHOWN = 20
 DATA = (".parquet", ".pq", ".arrow", ".jsonl", ".ndjson", ".csv", ".tsv", ".json", ".txt", ".xml", ".warc", ".tmx")
 STDIN = "-"
 
@@ -99,38 +99,28 @@ class Notes:
     files: int = 0
     encodings: dict[str, str] = field(default_factory=dict)  # file -> its encoding, where it is not UTF-8
     divided: dict[str, int] = field(default_factory=dict)  # long file -> number of pieces
-    left_out: list[str] = field(default_factory=list)  # faults passed over by wish
 
 
-def read(
-    paths: Sequence[str | Path],
-    encoding: str | None = None,
-    skip_unreadable: bool = False,
-    notes: Notes | None = None,
-) -> Iterator[Document]:
-    """Documents of files and folders, in order. encoding: of all plain files, instead of finding it out.
+def read(paths: Sequence[str | Path], settings: Settings | None = None, notes: Notes | None = None,
+         faults: Faults | None = None) -> Iterator[Document]:  # fmt: skip
+    """Documents of files and folders, in order.
 
-    Raises DataError at once for a path that does not exist or holds no files, and at the end with every fault,
-    unless skip_unreadable: then they stand in notes.left_out.
+    Raises DataError at once for a path that does not exist or holds no files, and at the end with every fault; where
+    `faults` is given, they are put there instead.
     """
-    settings = Settings(encoding or "")
-    notes = notes if notes is not None else Notes()
-    faults: list[str] = []
+    settings, notes = settings or Settings(), notes if notes is not None else Notes()
+    found = faults if faults is not None else Faults()
     for unit in units(paths, settings):
         notes.files += unit.line == 1 and not unit.start
         pieces = 0
-        for found in documents(unit, settings):
-            if isinstance(found, Fault):
-                faults.append(str(found))
-                continue
+        for document in sifted(documents(unit, settings), faults=found):
             pieces += _is_text(unit.name)
-            notes.encodings |= {unit.name: _encoding(found)} if _encoding(found) else {}
-            yield found
+            notes.encodings |= {unit.name: _encoding(document)} if _encoding(document) else {}
+            yield document
         if pieces > 1 or unit.line > 1 and pieces:
             notes.divided[unit.name] = notes.divided.get(unit.name, 0) + pieces
-    if faults and not skip_unreadable:
-        raise DataError(_told(faults))
-    notes.left_out += faults
+    if found.count and faults is None:
+        raise found.error()
 
 
 def _is_text(name: str) -> bool:
@@ -141,15 +131,6 @@ def _is_text(name: str) -> bool:
 def _encoding(document: Document) -> str:
     found = (reason.removeprefix("read as ") for reason, _ in document.changes if reason.startswith("read as "))
     return next(found, "")
-
-
-def _told(faults: list[str]) -> str:
-    shown = "\n".join(f"  {fault}" for fault in faults[:SHOWN])
-    more = f"\n  and {len(faults) - SHOWN:,} more" if len(faults) > SHOWN else ""
-    return (
-        f"{len(faults):,} of the texts cannot be read; mend them, take them out, or pass over them with "
-        f"--skip-unreadable:\n{shown}{more}"
-    )
 
 
 # ---- which files ----

@@ -100,11 +100,14 @@ def _look(path: Path, allow: tuple[str, ...]) -> None:
 
 
 def _text(path: Path) -> None:
+    from upwell.text.faults import Faults
     from upwell.text.sources import Notes, read
 
-    notes, documents, characters = Notes(), 0, 0
-    for document in read([path], notes=notes):
+    notes, faults, documents, characters = Notes(), Faults(), 0, 0
+    for document in read([path], notes=notes, faults=faults):
         documents, characters = documents + 1, characters + len(document.text)
+    if faults.count:
+        raise faults.error(" of `upwell prepare`")
     terminal.say(f"{documents:,} documents, {characters:,} characters in {notes.files:,} files, all readable.")
     for file, encoding in notes.encodings.items():
         terminal.say(f"{file} is read as {encoding}.")

@@ -17,7 +17,7 @@ import json
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +25,7 @@ from tyro.conf import Positional
 
 from upwell import terminal
 from upwell.errors import DataError, ServiceError, SettingsError, UpwellError
+from upwell.text import sources
 
 if TYPE_CHECKING:
     from upwell.tokens.extend import Extension
@@ -77,18 +78,30 @@ class Settings:
     """Encoding of all plain text files, where finding it out goes wrong."""
     skip_unreadable: bool = False
     """Leave out files and lines that cannot be read, instead of stopping."""
+    max_errors: int = 20
+    """How many of the files and lines that cannot be read are listed one by one."""
+    reading: sources.Settings = field(default_factory=sources.Settings)
+    """How files are read, and what is refused for safety."""
 
     def __post_init__(self):
         if not self.paths:
             raise ValueError("no text is named; expected folders or files")
         if self.sample_mb <= 0:
             raise ValueError(f"sample_mb is {self.sample_mb}; expected MB of text, above 0")
+        if self.max_errors < 1:
+            raise ValueError(f"max_errors is {self.max_errors}; expected a number of lines, at least 1")
         if self.extend < 0 or self.extend and not self.tokenizer:
             raise ValueError("extend wants a number of new tokens and the --tokenizer that is to learn them")
         if self.tokenizer and not (self.extend or self.report):
             raise ValueError("--tokenizer names one that is there; say --report to measure it, --extend N to extend it")
         if self.chat and self.kind == "wordpiece" and not self.tokenizer:
             raise ValueError("chat markers are for models that write; a wordpiece tokenizer keeps no white space")
+
+
+    @property
+    def how_to_read(self) -> sources.Settings:
+        """`reading` with the encoding."""
+        return replace(self.reading, encoding=self.encoding) if self.encoding else self.reading
 
 
 def main(settings: Settings) -> None:
@@ -113,12 +126,17 @@ def main(settings: Settings) -> None:
 def _texts(settings: Settings) -> Iterator[tuple[str, tuple[str, str]]]:
     """(clean text, (language as far as it is known, kind))."""
     from upwell.text.clean import clean
-    from upwell.text.sources import read
+    from upwell.text.faults import Faults
 
     paths = [path / "train.jsonl" if (path / "manifest.json").is_file() else path for path in settings.paths]
-    for document in read(paths, settings.encoding or None, settings.skip_unreadable):
+    faults = Faults(settings.max_errors)
+    for document in sources.read(paths, settings.how_to_read, faults=faults):
         if text := clean(document.text):
             yield text, (document.language, document.kind)
+    if faults.count and not settings.skip_unreadable:
+        raise faults.error()
+    if faults.count:
+        terminal.warn(f"{faults.count:,} files or lines could not be read and were left out, first: {faults.first[0]}")
 
 
 def _special(settings: Settings) -> tuple[str, ...]:
