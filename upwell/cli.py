@@ -25,7 +25,7 @@ LIFE_CYCLE = {
 }
 LATER = (
     "sweep", "chat", "write", "translate", "index", "ask", "faq",
-    "inspect", "audit", "card", "board", "watch",
+    "inspect", "audit", "card", "board",
 )  # fmt: skip
 
 

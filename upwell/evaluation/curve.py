@@ -1,4 +1,4 @@
-"""The loss curve of a run as a picture. Knows metrics.jsonl's lines and no model."""
+"""The curves of runs as pictures. Knows metrics.jsonl's lines and no model."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,6 +35,59 @@ def draw(lines: Sequence[Mapping], path: Path, title: str, levels: Mapping[str, 
         axes.legend(loc="upper center", frameon=False)
     figure.savefig(path)
     return path
+
+
+PALETTE = ("#0f6b6b", "#c2452d", "#3d5a9e", "#9a6b00", "#84408e", "#4c7a1f", "#9c3a5f", "#5b5b5b")
+HELD = "held-out "
+
+
+def panels(runs: Mapping[str, Mapping[str, Mapping]], path: Path, title: str = "") -> Path:
+    """Every curve of some runs, one field each, over steps; held-out values lie in the field of the training's.
+
+    runs: name of a run -> what training.curves tells of it (name -> {"step", "values", "errors"}).
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    every = list(dict.fromkeys(name for curves in runs.values() for name in curves))
+    names = [name for name in every if name.removeprefix(HELD) == name or name.removeprefix(HELD) not in every]
+    rows = max(1, -(-len(names) // 2))
+    figure = Figure(figsize=(11, 2.9 * rows), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    fields = list(figure.subplots(rows, 2, squeeze=False).flat)
+    for field, name in zip(fields, names, strict=False):
+        for number, (run, curves) in enumerate(runs.items()):
+            color = PALETTE[number % len(PALETTE)]
+            for key in (name, HELD + name):
+                if key in curves:
+                    _field(field, curves[key], key, color, run if len(runs) > 1 else None)
+        field.set_title(name, fontsize=10, loc="left")
+        field.grid(alpha=0.25)
+    for field in fields[len(names) :]:
+        field.axis("off")
+    if len(runs) > 1 and names:
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(runs))
+    if title:
+        figure.suptitle(title)
+    figure.savefig(path)
+    return path
+
+
+def _field(field, curve: Mapping, name: str, color: str, label: str | None) -> None:
+    """One curve: training values smoothed over their raw ones, held-out values with their errors."""
+    points = [(x, y) for x, y in zip(curve["step"], curve["values"], strict=True) if y is not None]
+    if not points:
+        return
+    steps, values = zip(*points, strict=True)
+    errors = [error or 0.0 for error in curve.get("errors", [])]
+    if name.startswith(HELD):
+        field.errorbar(steps, values, errors if len(errors) == len(values) else None, fmt="o--", color=color,
+                       markersize=4, linewidth=1.2)  # fmt: skip
+        return
+    rough = len(values) > 20 and name != "rate"
+    if rough:
+        field.plot(steps, values, color=color, linewidth=0.7, alpha=0.25)
+    field.plot(steps, smoothed(values, 0.9) if rough else values, color=color, label=label)
 
 
 def smoothed(values: Sequence[float], keep: float = 0.95) -> list[float]:
