@@ -8,6 +8,7 @@ No pickle is read or written and no code of a folder is run. Files are written u
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -215,19 +216,21 @@ def to_theirs(model: Transformer) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu() for name, tensor in theirs.items()}
 
 
-def save(checkpoint: Checkpoint, folder, settings: str = "") -> Path:
-    """Write a folder that transformers opens; `settings` (YAML text) goes into upwell.yaml with every file's hash."""
+def save(checkpoint: Checkpoint, folder, settings: str = "", read: Callable[[str], Tensor] | None = None) -> Path:
+    """Write a folder that transformers opens; `settings` (YAML text) goes into upwell.yaml with every file's hash.
+
+    read(name): where the weights come from, one after the other (see `streamed`); None: from the model.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     c = checkpoint.config
     hf = plugs.find("model/families", c.family).to_hf(c) | {"dtype": str(checkpoint.model.dtype).removeprefix("torch.")}
     hf |= compressed.settings(checkpoint.model, table(c))
-    with new_file(folder / "model.safetensors") as temporary:
-        save_file(to_theirs(checkpoint.model), temporary, metadata={"format": "pt"})
+    files = weights(checkpoint, folder, read)
     write_file(folder / "config.json", (json.dumps(hf, indent=2) + "\n").encode())
     habits = json.dumps(generation_config(checkpoint, hf), indent=2) + "\n"
     write_file(folder / "generation_config.json", habits.encode())
-    names = ["model.safetensors", "config.json", "generation_config.json", *sentences.write(folder, c)]
+    names = [*files, "config.json", "generation_config.json", *sentences.write(folder, c)]
     if checkpoint.tokenizer is not None:
         checkpoint.tokenizer.save(folder)
         names += [n for n in ("tokenizer.json", "tokenizer_config.json") if (folder / n).exists()]
@@ -235,6 +238,17 @@ def save(checkpoint: Checkpoint, folder, settings: str = "") -> Path:
     hashes = "".join(f"  {name}: {sha256(folder / name)}\n" for name in names)
     write_file(folder / "upwell.yaml", (f"{settings}files:\n{hashes}").encode())
     return folder
+
+
+def weights(checkpoint: Checkpoint, folder: Path, read: Callable[[str], Tensor] | None) -> list[str]:
+    """Write a model's numbers; gives the files' names."""
+    if read is not None:
+        from . import streamed
+
+        return streamed.write(checkpoint.config, read, folder, checkpoint.model.dtype)
+    with new_file(folder / "model.safetensors") as temporary:
+        save_file(to_theirs(checkpoint.model), temporary, metadata={"format": "pt"})
+    return ["model.safetensors"]
 
 
 def generation_config(checkpoint: Checkpoint, hf: dict) -> dict:
