@@ -18,7 +18,7 @@ from upwell.errors import UpwellError
 LIFE_CYCLE = {
     "All in one": ("quickstart",),
     "Data": ("fetch", "prepare", "tokenizer"),
-    "Model": ("pretrain", "finetune", "evaluate"),
+    "Model": ("pretrain", "finetune", "watch", "evaluate"),
     "Use": ("generate", "serve"),
     "Look and hand on": ("show", "export"),
     "This machine": ("doctor",),
