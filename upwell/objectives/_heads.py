@@ -32,11 +32,16 @@ def check(config: "Config", part: "Part", shapes: tuple[str, ...], objective: st
     if config.shape not in shapes:
         raise SettingsError(f"the objective {objective} wants a model of the shape {' or '.join(shapes)}; this "
                             f"{config.kind} model has the shape {config.shape}")  # fmt: skip
+    if part.tokenizer is None:
+        raise DataError(f"the objective {objective} needs the tokenizer of its tokens; name a prepared folder with one")
+    check_data(config, part)
+
+
+def check_data(config: "Config", part: "Part") -> None:
+    """SettingsError for texts longer than the positions, DataError for a tokenizer with more tokens than the model."""
     if config.positions == "learned" and part.context > config.context:
         raise SettingsError(f"found texts of {part.context:,} tokens, but this {config.kind} model has positions for "
                             f"{config.context:,}; set a context of at most {config.context:,}")  # fmt: skip
-    if part.tokenizer is None:
-        raise DataError(f"the objective {objective} needs the tokenizer of its tokens; name a prepared folder with one")
-    if part.tokenizer.vocab_size > config.vocab:
+    if part.tokenizer is not None and part.tokenizer.vocab_size > config.vocab:
         raise DataError(f"the tokenizer has {part.tokenizer.vocab_size:,} tokens and the model {config.vocab:,}; "
                         "prepare the text with the model's own tokenizer")  # fmt: skip

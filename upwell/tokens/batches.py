@@ -72,6 +72,10 @@ class Packed:
         """Where in the store these samples begin: (size,) int64."""
         return self._starts(np.arange(first, first + size, dtype=np.int64))
 
+    def places(self, numbers: np.ndarray) -> np.ndarray:
+        """Where in the store the samples of these numbers (B,) begin: (B,) int64."""
+        return self._starts(numbers)
+
     def _starts_of(self, numbers: np.ndarray) -> np.ndarray:
         epoch, inside = np.divmod(numbers, self.samples_per_epoch)
         key = keys(epoch, self.seed)

@@ -12,6 +12,8 @@ from upwell.text.chat import Template
 
 START, STOP = "<|im_start|>", "<|im_end|>"
 CHAT = (START, STOP)
+MASK = ("<mask>",)
+MIDDLE = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
 # No tokenizer of ours joins a bracket and a letter, so that nothing a user types can become one of these by merging.
 SPECIAL = re.compile(r"<[!-~]*[A-Za-z0-9][!-~]*>|\[[!-~]*[A-Za-z0-9][!-~]*\]")
 LONGEST = 64

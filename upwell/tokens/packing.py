@@ -45,6 +45,10 @@ class BestFit:
         """The samples of these numbers (B,) as a Batch."""
         return self._gather(self._order(numbers))
 
+    def rows(self, numbers: np.ndarray) -> np.ndarray:
+        """Which row the samples of these numbers (B,) are: (B,) int64."""
+        return self._order(numbers)
+
     def _rows_of(self, numbers: np.ndarray) -> np.ndarray:
         epoch, inside = np.divmod(numbers, self.samples_per_epoch)
         return permuted(inside, self.samples_per_epoch, keys(epoch, self.seed))

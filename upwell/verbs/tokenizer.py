@@ -58,6 +58,12 @@ class Settings:
     """Special tokens of your own, as <|tool|>."""
     chat: bool = False
     """Add the markers of chats, <|im_start|> and <|im_end|>, and the chat template that writes them."""
+    sentinels: int = 0
+    """Add so many sentinels, <extra_id_0> and on, which hide spans where T5's denoising is learnt (100 are usual)."""
+    mask: bool = False
+    """Add <mask>, which hides words where a bpe or unigram model learns from masked text; wordpiece has [MASK]."""
+    middle: bool = False
+    """Add the signs with which a model learns to fill a gap in code, <|fim_prefix|>, <|fim_suffix|>, <|fim_middle|>."""
     lowercase: bool = False
     """Make capital letters small; they do not come back."""
     normal_form: Literal["", "nfc", "nfkc"] = ""
@@ -94,6 +100,8 @@ class Settings:
             raise ValueError("extend wants a number of new tokens and the --tokenizer that is to learn them")
         if self.tokenizer and not (self.extend or self.report):
             raise ValueError("--tokenizer names one that is there; say --report to measure it, --extend N to extend it")
+        if self.sentinels < 0 or self.mask and self.kind == "wordpiece":
+            raise ValueError("sentinels are a number of 0 or more; mask is for bpe and unigram, wordpiece has [MASK]")
         if self.chat and self.kind == "wordpiece" and not self.tokenizer:
             raise ValueError("chat markers are for models that write; a wordpiece tokenizer keeps no white space")
 
@@ -136,13 +144,16 @@ def _texts(settings: Settings) -> Iterator[tuple[str, tuple[str, str]]]:
     if faults.count and not settings.skip_unreadable:
         raise faults.error()
     if faults.count:
-        terminal.warn(f"{faults.count:,} files or lines could not be read and were left out, first: {faults.first[0]}")
+        what = "1 file or line" if faults.count == 1 else f"{faults.count:,} files or lines"
+        terminal.warn(f"{what} could not be read and stayed out, first: {faults.first[0]}")
 
 
 def _special(settings: Settings) -> tuple[str, ...]:
     from upwell.tokens import markers
 
-    return (*markers.CHAT, *settings.special) if settings.chat else settings.special
+    chat = markers.CHAT if settings.chat else ()
+    sentinels = tuple(f"<extra_id_{number}>" for number in range(settings.sentinels))
+    return (*chat, *sentinels, *markers.MASK * settings.mask, *markers.MIDDLE * settings.middle, *settings.special)
 
 
 def _trained(settings: Settings, sample: "Sample") -> "Tokenizer":
