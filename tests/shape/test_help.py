@@ -90,7 +90,7 @@ def check_command(line: str) -> None:
         return
     assert verb in VERBS, f"README: {line}"
     if "--help" not in words and "--config" not in words:
-        settings.parse(module(verb).Settings, words, verb)
+        settings.parse(cli.settings_type(module(verb), words), words, verb)
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])

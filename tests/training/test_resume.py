@@ -25,7 +25,7 @@ def command(prepared, out, *more):
 def losses(folder):
     lines = record.read(folder / "metrics.jsonl")
     steps = [(line["step"], line["loss"], line["norm"]) for line in lines if "loss" in line]
-    held = [(line["step"], line["heldout_bits_per_byte"]) for line in lines if "heldout_bits_per_byte" in line]
+    held = [(line["step"], line["evaluation"]) for line in lines if "evaluation" in line]
     return steps, held
 
 

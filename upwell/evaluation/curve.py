@@ -7,7 +7,8 @@ from pathlib import Path
 def draw(lines: Sequence[Mapping], path: Path, title: str, levels: Mapping[str, float] | None = None) -> Path:
     """Bits per byte over tokens: the training loss, smoothed, the held-out values, and named levels to beat (PNG).
 
-    lines: {"tokens", "bits_per_byte"} for a training step, {"tokens", "heldout_bits_per_byte"} for an evaluation.
+    lines: {"tokens", "bits_per_byte"} for a training step, {"tokens", "evaluation"} for an evaluation. Where the bytes
+    mean nothing it is the loss in their place.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -15,8 +16,11 @@ def draw(lines: Sequence[Mapping], path: Path, title: str, levels: Mapping[str, 
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    steps = [(line["tokens"] / 1e6, line["bits_per_byte"]) for line in lines if "bits_per_byte" in line]
-    held = [(line["tokens"] / 1e6, line["heldout_bits_per_byte"]) for line in lines if "heldout_bits_per_byte" in line]
+    bytewise = any("bits_per_byte" in line for line in lines)
+    key, name = ("bits_per_byte", "bits per byte") if bytewise else ("loss", "loss")
+    steps = [(line["tokens"] / 1e6, line[key]) for line in lines if key in line]
+    said = [line for line in lines if name in line.get("evaluation", {})]
+    held = [(line["tokens"] / 1e6, line["evaluation"][name]["value"]) for line in said]
     if steps:
         axes.plot(*zip(*steps, strict=True), color="#9db4c0", linewidth=0.8, alpha=0.6)
         axes.plot([x for x, _ in steps], smoothed([y for _, y in steps]), color="#1f6f8b", label="training")
@@ -29,7 +33,7 @@ def draw(lines: Sequence[Mapping], path: Path, title: str, levels: Mapping[str, 
     values = [y for _, y in steps + held] + list((levels or {}).values())
     if values:
         axes.set_ylim(min(values) * 0.95, min(max(values), 2.2 * min(values)) * 1.02)
-    axes.set(xlabel="million tokens", ylabel="bits per byte (lower is better)", title=title)
+    axes.set(xlabel="million tokens", ylabel=f"{name} (lower is better)", title=title)
     axes.grid(alpha=0.25)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="upper center", frameon=False)

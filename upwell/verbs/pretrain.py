@@ -1,70 +1,83 @@
-"""Train a new model on a prepared folder.
+"""Train a new model on a prepared folder, or go on with one.
 
-The folder comes from `upwell prepare`. The run's folder is a Hugging Face folder that transformers opens; beside the
-weights lie metrics.jsonl, the loss curve (loss.png) and the state from which the same command goes on after Ctrl-C, a
-kill or a power cut.
+The folder comes from `upwell prepare`. What is learnt is the objective: the next word (causal), masked words, and
+whatever else lies in objectives; the new model has the shape that it needs. The run's folder is a Hugging Face folder
+that transformers opens; beside the weights lie metrics.jsonl, the loss curve (loss.png) and the state from which the
+same command goes on after Ctrl-C, a kill or a power cut.
 
 Examples:
     upwell pretrain prepared --minutes 3
     upwell pretrain prepared --out runs/larger --model.width 384 --model.layers 6 --training.steps 2000
+    upwell pretrain prepared --objective masked --learn.rate 0.3 --out runs/encoder
+    upwell pretrain prepared --from smollm2-135m --training.optim.name adamw --training.optim.rate 1e-4
+    upwell pretrain prepared --plan
     upwell pretrain prepared --config recipe.yaml
 """
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from tyro.conf import Positional
 
 from upwell import terminal
 from upwell.model.sizes import Sizes
-from upwell.training.settings import Settings as Training
+from upwell.run import settings as running
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(running.Running):
     """What is trained, on what, and how long."""
 
     data: Positional[Path]
     """A prepared folder: tokenizer.json, train/ and heldout/."""
     out: Path = Path("runs/pretrain")
     """The run's folder."""
-    minutes: float = 0.0
-    """Train for about this long: a short probe turns it into a number of steps. 0: training.steps counts."""
-    evaluations: int = 5
-    """How often the held-out text is measured on the way."""
-    samples: int = 6
-    """How often the model writes a few lines on the way."""
-    sample_tokens: int = 60
-    """Tokens of such a sample."""
-    save_seconds: int = 60
-    """Seconds between saved states; a run that dies loses at most this."""
-    save_steps: int = 0
-    """Steps between saved states, instead of seconds."""
-    device: str = "auto"
-    """auto, cpu, cuda or mps."""
+    from_: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """A model's folder, or a name that was fetched, to go on with instead of a new model."""
     model: Sizes = field(default_factory=Sizes)
-    """The size of the model."""
-    training: Training = field(default_factory=Training)
-    """How it is trained."""
+    """The size of a new model."""
 
-    def __post_init__(self):
-        if self.minutes < 0 or not math.isfinite(self.minutes):
-            raise ValueError(f"minutes is {self.minutes}; expected 0 or more")
+    @property
+    def begins_with(self) -> Path | None:
+        return self.from_
+
+    @property
+    def sizes(self) -> Sizes:
+        return self.model
+
+
+def kind(words: list[str]) -> type:
+    """The settings for the objective that these words name."""
+    return running.kind(Settings, running.chosen(words, "causal"))
 
 
 def main(settings: Settings) -> None:
+    if settings.plan:
+        from upwell.run import planning
+
+        planning.show(settings)
+        return
+    from upwell.run import going
+
+    show(going.train(settings))
+
+
+def show(result) -> None:
+    """The table at the end of a run, the picture, and what to do next."""
     from upwell.evaluation import curve
-    from upwell.run import pretrain
     from upwell.training import record
 
-    result = pretrain(settings)
-
     curve.draw(record.read(result.folder / "metrics.jsonl"), result.folder / "loss.png", result.folder.name)
+    kept = [("best", f"{result.best['metric']} {result.best['value']:.4f} at step {result.best['step']:,}")
+            ] if result.best.get("metric") else []  # fmt: skip
     terminal.table("Trained", ("what", "result"), [
         ("model", f"{result.parameters / 1e6:.2f} M parameters in {result.folder}"),
         ("training", f"{result.steps:,} steps, {result.tokens:,} tokens, {terminal.duration(result.seconds)}"),
-        ("held-out text", f"{result.bits_per_byte:.4f} ± {result.error:.4f} bits per byte"),
+        *((f"held out: {name}", str(number)) for name, number in result.scores.items()), *kept,
         ("loss curve", str(result.folder / "loss.png")),
     ])  # fmt: skip
-    terminal.say(f"Go on with: upwell generate {result.folder} --prompt \"...\"   or   upwell serve {result.folder}")
+    if result.writes:
+        folder = result.folder
+        terminal.say(f"Go on with: upwell generate {folder} --prompt \"...\"   or   upwell serve {folder}")

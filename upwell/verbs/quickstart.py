@@ -130,9 +130,9 @@ class Walk:
 
     def pretrain(self):
         """The model."""
-        from upwell.run import pretrain
+        from upwell.run.going import train
 
-        result = pretrain(self.recipe())
+        result = train(self.recipe())
         rate = result.tokens / max(result.seconds, 1e-9)
         return result, (f"{result.parameters / 1e6:.1f} M parameters, {result.steps:,} steps, {result.tokens:,} tokens "
                         f"at {rate:,.0f} a second")  # fmt: skip
@@ -167,7 +167,7 @@ class Walk:
     def write(self):
         """Three samples: one from the start of a document, two that go on from held-out beginnings."""
         from upwell.model import hub
-        from upwell.run import sample
+        from upwell.run.samples import sample
 
         checkpoint = hub.load(self.out)
         held = texts_of(self.out / "data" / "heldout.jsonl")

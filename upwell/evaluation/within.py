@@ -1,0 +1,332 @@
+"""What a run measures of its held-out part, for every objective, in constant memory.
+
+    scores = measure(model, objective, part, options, rows, dtype)      # losses, and what the head is good for
+    answers = answered(checkpoint, objective, part, options, count)     # what the model writes, beside the references
+
+Sums are kept, never items: a mean, an F1 or a loss is a ratio of two sums, and its standard error that of a ratio over
+items (batches for losses). The room knows no training loop; it is handed an objective as one is handed a file.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..model.transformer import Transformer
+from ..objectives import Part, causal
+from ..tokens.batches import IGNORE
+from . import Number, Scores
+from .tasks import loss as loss_task
+
+
+class Ratio:
+    """Sums of pairs (x, y): their ratio, or the mean of several, with its standard error over items."""
+
+    def __init__(self):
+        self.sums: Tensor | None = None
+        self.items = 0
+
+    def add(self, x: Tensor, y: Tensor) -> None:
+        """x and y (items,) or (items, kinds): an item adds so much above and below the line."""
+        x, y = x.detach().cpu().double(), y.detach().cpu().double()
+        found = torch.stack([x.sum(0), y.sum(0), (x * x).sum(0), (x * y).sum(0), (y * y).sum(0)])
+        self.sums = found if self.sums is None else self.sums + found
+        self.items += len(x)
+
+    def each(self) -> tuple[Tensor, Tensor]:
+        """(values, standard errors) of every kind; NaN where nothing stands below the line."""
+        x, y, xx, xy, yy = self.sums
+        value = x / y
+        spread = (xx - 2 * value * xy + value.square() * yy).clamp(min=0).sqrt() / y
+        return value, spread * math.sqrt(self.items / (self.items - 1)) if self.items > 1 else spread
+
+    def number(self) -> Number:
+        """The ratio; of several kinds the mean of those that are there."""
+        value, error = (t.reshape(-1) for t in self.each())
+        there = value.isfinite()
+        count = max(1, int(there.sum()))
+        return Number(float(value[there].sum() / count), float(error[there].square().sum().sqrt() / count))
+
+
+Ratios = dict[str, Ratio]
+
+
+@torch.no_grad()
+def measure(model: Transformer, objective: Any, part: Part, options: Any, rows: int = 16,
+            dtype: torch.dtype = torch.float32) -> Scores:  # fmt: skip
+    """Every held-out item once: the loss and its terms, and accuracy, F1 and so on where the head has such a thing.
+
+    objective: a module of objectives (or what stands in its place) with its options; smoothing is left out.
+    """
+    if isinstance(options, causal.Settings):
+        return loss_task.measure(model, part.store, loss_task.Settings(part.context, rows), dtype)
+    plain, sums, items = unsmoothed(options), Ratio(), 0
+    ratios: Ratios = {}
+    model.eval()
+    for batch in objective.samples(part, rows, 0, plain).whole(rows):
+        batch = type(batch)(*(None if t is None else t.to(model.device) for t in batch))
+        with torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32):
+            total = objective.loss(model, batch, plain)
+            for name, (x, y) in found(model, objective, batch, plain).items():
+                ratios.setdefault(name, Ratio()).add(x, y)
+        sums.add(total.float()[None], torch.tensor([objective.counts(batch, plain)]))
+        items += len(batch[0])
+    return Scores(losses(sums, objective.TERMS) | {name: ratio.number() for name, ratio in ratios.items()}, items)
+
+
+def losses(sums: Ratio, terms: tuple[str, ...]) -> dict[str, Number]:
+    """The loss, and its terms where there are several."""
+    values, errors = (t.nan_to_num() for t in sums.each())
+    whole = {"loss": Number(float(values.sum()), float(errors.square().sum().sqrt()))}
+    if len(terms) == 1:
+        return whole
+    each = zip(terms, values.tolist(), errors.tolist(), strict=True)
+    return whole | {f"{name} loss": Number(value, error) for name, value, error in each}
+
+
+def unsmoothed(options: Any) -> Any:
+    """The settings without label smoothing, which is for learning."""
+    has = is_dataclass(options) and any(one.name == "smoothing" for one in fields(options))
+    return replace(options, smoothing=0.0) if has else options
+
+
+def found(model: Transformer, objective: Any, batch: Any, options: Any) -> dict[str, tuple[Tensor, Tensor]]:
+    """What a batch adds to each measure: (above, below the line)."""
+    if hasattr(objective, "scored"):
+        pairs = objective.scored(model, batch, options).items()
+        return {name: (torch.tensor([float(x)]), torch.tensor([float(y)])) for name, (x, y) in pairs}
+    if hasattr(objective, "vectors"):
+        return retrieved(*objective.vectors(model, batch, options))
+    kind, have = model.config.head.kind, batch._asdict()
+    ways: dict[str, tuple[str, Callable]] = {
+        "classify": ("labels", classified), "tag": ("targets", tagged), "span": ("starts", spanned),
+    }  # fmt: skip
+    need, way = ways.get(kind, ("", None))
+    return way(model, batch) if way is not None and need in have else {}
+
+
+def outputs(model: Transformer, batch: Any) -> Tensor:
+    """What the head gives for a batch, in float32."""
+    have = batch._asdict()
+    return model(batch.ids, **{name: have[name] for name in ("mask", "types", "documents") if name in have}).float()
+
+
+# ---- labels ----
+
+
+def classified(model: Transformer, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
+    """Accuracy and macro F1 of one label, exact match and F1 of several, squared error of a number."""
+    scores, labels = outputs(model, batch), batch.labels
+    if model.config.head.problem == "regression" or scores.shape[-1] == 1:
+        error = (scores.reshape(len(scores), -1) - labels.reshape(len(labels), -1).float()).square().mean(1)
+        return {"squared error": ones(error)}
+    if labels.is_floating_point():
+        said, wanted = scores > 0, labels > 0.5
+        return {"exact match": ones((said == wanted).all(1)), "f1": overlap(said.sum(1), wanted.sum(1),
+                                                                           (said & wanted).sum(1))}  # fmt: skip
+    kinds = torch.arange(scores.shape[-1], device=scores.device)
+    said, wanted = scores.argmax(-1)[:, None] == kinds, labels[:, None] == kinds
+    return {"accuracy": ones((said & wanted).any(1)),
+            "f1": overlap(said.float(), wanted.float(), (said & wanted).float())}  # fmt: skip
+
+
+def ones(x: Tensor) -> tuple[Tensor, Tensor]:
+    """A mean over items."""
+    return x, torch.ones_like(x, dtype=torch.float32)
+
+
+def overlap(said: Tensor, wanted: Tensor, both: Tensor) -> tuple[Tensor, Tensor]:
+    """F1 as a ratio: twice what is right over what was said and what was wanted."""
+    return 2 * both, said + wanted
+
+
+# ---- tags ----
+
+
+def tagged(model: Transformer, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
+    """Accuracy of tokens, and F1 of whole names where labels are B-x, I-x and O."""
+    said, asked = outputs(model, batch).argmax(-1), batch.targets != IGNORE
+    right = ((said == batch.targets) & asked).sum(1)
+    result = {"accuracy": (right, asked.sum(1))}
+    labels = model.config.head.labels
+    if not any(label[:2] in ("B-", "I-") for label in labels):
+        return result
+    counts = []
+    for row, targets, real in zip(said, batch.targets, asked, strict=True):
+        one, other = (names(ids[real].tolist(), labels) for ids in (row, targets))
+        counts.append((2 * len(one & other), len(one) + len(other)))
+    above, below = torch.tensor(counts, dtype=torch.float32).T
+    return result | {"f1": (above, below)}
+
+
+def names(ids: list[int], labels: tuple[str, ...]) -> set[tuple[int, int, str]]:
+    """(first, behind the last, kind) of the names in a row of tags; an I- that goes on nothing begins one."""
+    found, begin, kind = set(), 0, ""
+    for place, id in enumerate([*ids, None]):
+        head, _, what = ("O", "", "") if id is None else labels[id].partition("-")
+        if kind and (head != "I" or what != kind):
+            found.add((begin, place, kind))
+            kind = ""
+        if head in ("B", "I") and not kind:
+            begin, kind = place, what
+    return found
+
+
+# ---- spans, vectors ----
+
+
+def spanned(model: Transformer, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
+    """Exact match and F1 over tokens of the likeliest span; no answer is the span of the first token alone."""
+    starts, ends = outputs(model, batch).unbind(-1)
+    n = starts.shape[1]
+    real = getattr(batch, "mask", None)
+    both = starts[:, :, None] + ends[:, None, :]
+    upper = torch.ones(n, n, dtype=torch.bool, device=both.device).triu()
+    allowed = upper if real is None else upper & real[:, :, None] & real[:, None, :]
+    best = both.masked_fill(~allowed, float("-inf")).flatten(1).argmax(1)
+    first, last = best // n, best % n
+    exact = (first == batch.starts) & (last == batch.ends)
+    shared = (torch.minimum(last, batch.ends) - torch.maximum(first, batch.starts) + 1).clamp(min=0)
+    said, wanted = last - first + 1, batch.ends - batch.starts + 1
+    return {"exact match": ones(exact), "f1": ones(2 * shared / (said + wanted))}
+
+
+def retrieved(left: Tensor, right: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """How often the nearest of the batch's right texts (hard ones behind them) is the left one's own."""
+    nearest = (left.float() @ right.float().T).argmax(1)
+    return {"recall@1": ones(nearest == torch.arange(len(left), device=left.device))}
+
+
+# ---- what the model writes ----
+
+
+class Question(NamedTuple):
+    """What the model is given, and what it should write: token ids."""
+
+    prompt: list[int]
+    reference: list[int]
+
+
+class Answers(NamedTuple):
+    """scores: exact match, F1, BLEU and chrF; samples: {"prompt", "text", "reference"}; note: what BLEU rests on."""
+
+    scores: dict[str, Number]
+    samples: list[dict[str, str]]
+    note: str
+
+
+def questions(objective: Any, part: Part, options: Any, rows: int = 16) -> Iterator[Question]:
+    """The held-out examples as something to answer, in their order; none for objectives that answer nothing."""
+    if isinstance(options, causal.Settings):
+        return
+    for batch in objective.samples(part, rows, 0, options).whole(rows):
+        have = batch._asdict()
+        if {"source", "source_mask", "targets"} <= have.keys():
+            for source, real, targets in zip(batch.source, batch.source_mask, batch.targets, strict=True):
+                yield Question(source[real].tolist(), targets[targets != IGNORE].tolist())
+        elif {"ids", "targets", "documents"} <= have.keys() and batch.targets.shape == batch.ids.shape:
+            documents = torch.zeros_like(batch.ids) if batch.documents is None else batch.documents
+            for row in zip(batch.ids.tolist(), batch.targets.tolist(), documents.tolist(), strict=True):
+                yield from asked(*row)
+        else:
+            return
+
+
+def asked(ids: list[int], targets: list[int], documents: list[int]) -> Iterator[Question]:
+    """What is learnt first of each document of a row, and all that stands before it."""
+    begin = 0
+    for place in range(len(ids)):
+        if place and documents[place] != documents[place - 1]:
+            begin = place
+        first = targets[place] != IGNORE and all(t == IGNORE for t in targets[begin:place])
+        if not first or place == begin:
+            continue
+        end = place
+        while end < len(ids) and targets[end] != IGNORE and documents[end] == documents[place]:
+            end += 1
+        yield Question(ids[begin : place + 1], targets[place:end])
+
+
+def answered(checkpoint: Any, given: list[Question], shown: int = 3, longest: int = 256) -> Answers:
+    """What the model writes for these questions with our own engine, the likeliest token each time.
+
+    checkpoint: model, tokenizer and template. A text ends where its reference's end token would, or after twice its
+    length.
+    """
+    from ..generation.backend import Local
+    from ..generation.settings import Settings
+
+    backend, tokenizer = Local(checkpoint), checkpoint.tokenizer
+    closing = checkpoint.template.closing(tokenizer) if checkpoint.template else None
+    stops = () if closing is None else (closing,)
+    try:
+        room = checkpoint.model.config.context - 1
+        writers = []
+        for one in given:
+            most = room if backend.has_source else room - len(one.prompt)
+            new = max(1, min(longest, 2 * len(one.reference) + 8, most))
+            wanted = Settings(max_new=new, temperature=0.0, stop_ids=stops)
+            writers.append(backend.generate(one.prompt, wanted) if most > 0 else ())
+        texts = ["".join(piece.text for piece in writer).strip() for writer in writers]
+    finally:
+        backend.close()
+    wanted = [tokenizer.decode(one.reference).strip() for one in given]
+    samples = [{"prompt": tokenizer.decode(one.prompt), "text": text, "reference": reference}
+               for one, text, reference in zip(given[:shown], texts, wanted, strict=False)]  # fmt: skip
+    scores, note = compared(texts, wanted)
+    return Answers(scores, samples, note)
+
+
+def compared(texts: list[str], references: list[str]) -> tuple[dict[str, Number], str]:
+    """Exact match, F1 over words, and BLEU and chrF of the whole by sacrebleu; its signatures, or how to have it."""
+    if not texts:
+        return {}, ""
+    exact, shared = Ratio(), Ratio()
+    exact.add(*ones(torch.tensor([text == wanted for text, wanted in zip(texts, references, strict=True)])))
+    shared.add(*ones(torch.tensor([word_f1(*pair) for pair in zip(texts, references, strict=True)])))
+    found = {"exact match": exact.number(), "word f1": shared.number()}
+    try:
+        from sacrebleu.metrics import BLEU, CHRF
+    except ImportError:
+        return found, "BLEU and chrF need the package sacrebleu: pip install 'upwell[evaluate]'"
+    signs = []
+    for name, metric in (("bleu", BLEU(tokenize="zh" if any(map(chinese, references)) else "13a")), ("chrf", CHRF())):
+        found[name] = Number(metric.corpus_score(texts, [references]).score, jackknife(metric, texts, references))
+        signs.append(f"{name} {metric.get_signature()}")
+    return found, "; ".join(signs)
+
+
+def jackknife(metric: Any, texts: list[str], references: list[str], parts: int = 10) -> float:
+    """Standard error of a score of the whole: the spread of the scores with a tenth left out each time."""
+    parts = min(parts, len(texts))
+    if parts < 2:
+        return 0.0
+    left = [[i for i in range(len(texts)) if i % parts != part] for part in range(parts)]
+    values = [metric.corpus_score([texts[i] for i in some], [[references[i] for i in some]]).score for some in left]
+    mean = sum(values) / parts
+    return math.sqrt((parts - 1) / parts * sum((value - mean) ** 2 for value in values))
+
+
+def word_f1(text: str, reference: str) -> float:
+    """Overlap of two bags of words, as questions with answers are scored (Rajpurkar and others 2016)."""
+    from collections import Counter
+
+    one, other = Counter(words(text)), Counter(words(reference))
+    if not one or not other:
+        return float(one == other)
+    both = sum((one & other).values())
+    return 2 * both / (one.total() + other.total())
+
+
+def words(text: str) -> list[str]:
+    """Words in small letters; each Chinese character is one."""
+    spaced = "".join(f" {character} " if chinese(character) else character for character in text.lower())
+    return spaced.split()
+
+
+def chinese(text: str) -> bool:
+    """Whether a Chinese character is in it."""
+    return any("\u4e00" <= character <= "\u9fff" for character in text)

@@ -1,0 +1,38 @@
+"""The folder that a run leaves: an ordinary Hugging Face folder; with adapters also theirs, in PEFT's format."""
+
+import copy
+from pathlib import Path
+
+from ..model import hub, lora, quantize
+from ..settings import dump
+from .opening import Job
+from .settings import Running
+
+
+def write(model, job: Job, s: Running, folder: Path) -> None:
+    """Write the model with tokenizer, template, settings and hashes; adapters in the folder's `adapter`."""
+    said = indented("settings", dump(s))
+    if s.adapters:
+        base = str(job.base.folder.resolve()) if job.base and job.base.folder else ""
+        lora.save(model, folder / "adapter", base)
+        if not s.adapters.merge:
+            return
+        model = merged(model)
+    hub.save(hub.Checkpoint(model, job.tokenizer, model.config, where(job, folder), job.template), folder, said)
+
+
+def where(job: Job, folder: Path) -> Path:
+    """The folder whose habits of writing go on: the one that the run began with."""
+    return job.base.folder if job.base and job.base.folder else folder
+
+
+def merged(model):
+    """A copy with the adapters in its matrices; the model goes on as it was."""
+    whole = lora.unwrap(lora.merge(copy.deepcopy(model)))
+    whole = quantize.floating(whole) if isinstance(whole, quantize.Quantized) else whole
+    return whole.float().eval()
+
+
+def indented(name: str, yaml: str) -> str:
+    """YAML text as the value of a key."""
+    return f"{name}:\n" + "".join(f"  {line}\n" for line in yaml.splitlines())
