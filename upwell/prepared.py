@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from upwell.atomic import alone, new_folder, said_plainly, write_file
 from upwell.errors import DataError, ServiceError, SettingsError, UpwellError
 from upwell.text import Document, blocks, corpus, report, sources
 from upwell.text.runner import Engine, Local
+from upwell.text.survey import Survey
 
 if TYPE_CHECKING:
     from upwell.text.chat import Template
@@ -39,6 +40,7 @@ SMALL = 16_000_000  # bytes below which starting other processes takes longer th
 WORKER = 400 << 20  # bytes that one worker takes, about
 BUFFER = 1 << 22
 SAMPLE = 200_000_000  # bytes of text that a tokenizer learns from at most
+NOTES = 50  # what is odd about files: so many of them are kept
 AS_ONE_LIKES = ("out", "paths", "tokenizer", "workers", "memory", "engine", "max_errors", "dry_run", "show", "json")
 """Settings that do not change what comes out."""
 Progress = Callable[[str, float, float], None]
@@ -127,7 +129,7 @@ def work_of(settings: "Settings", folder: Path, key: str) -> blocks.Work:
                        settings.seed, settings.split, settings.max_errors)  # fmt: skip
 
 
-def documents(settings: "Settings", faults: list | None = None) -> Iterator[Document]:
+def documents(settings: "Settings", faults: list) -> Iterator[Document]:
     """Documents as the steps leave them, one after the other in this process; nothing is written or compared.
 
     faults: what cannot be read is put there.
@@ -136,14 +138,34 @@ def documents(settings: "Settings", faults: list | None = None) -> Iterator[Docu
     steps = blocks.steps_of(work.steps)
     for _, units in grouped(settings):
         for unit in units:
-            for item in sources.documents(unit, work.reading):
-                if not isinstance(item, Document):
-                    if faults is not None:
-                        faults.append(item)
-                    continue
-                [(_, result)] = blocks.stepped([item], steps, blocks.Tally())
-                if isinstance(result, Document):
-                    yield result
+            yield from _of_unit(unit, work, steps, faults)
+
+
+def few(settings: "Settings", faults: list, most: int) -> Iterator[Document]:
+    """At most so many documents as `documents` gives them, in order: the first ones of parts that lie all over."""
+    work = work_of(settings, Path("."), "")
+    steps = blocks.steps_of(work.steps)
+    units = [unit for _, units in grouped(settings) for unit in units]
+    alive = {unit: _of_unit(unit, work, steps, faults) for unit in units[:: -(-len(units) // most)]}
+    found: dict[sources.Unit, list[Document]] = {unit: [] for unit in alive}
+    while alive and most:
+        for unit, rest in list(alive.items())[:most]:
+            if (document := next(rest, None)) is None:
+                del alive[unit]
+            else:
+                found[unit].append(document)
+                most -= 1
+    return chain.from_iterable(found.values())
+
+
+def _of_unit(unit: sources.Unit, work: blocks.Work, steps, faults: list) -> Iterator[Document]:
+    for item in sources.documents(unit, work.reading):
+        if not isinstance(item, Document):
+            faults.append(item)
+            continue
+        [(_, result)] = blocks.stepped([item], steps, blocks.Tally())
+        if isinstance(result, Document):
+            yield result
 
 
 def engine_of(settings: "Settings", size: int) -> AbstractContextManager[Engine]:
@@ -211,10 +233,11 @@ def _as_tokens(folder: Path, settings: "Settings", built: corpus.Corpus, progres
         learnt_from, tokenizer = sample.told, train(sample.texts, settings.vocab_size)
     tokenizer.save(folder)
     template = Template.load(folder)
-    found, begin = {"template": template.hash if template else ""}, 0.75
+    found, begin, survey = {"template": template.hash if template else ""}, 0.75, Survey()
     for part, share in (("train", 0.23), ("heldout", 0.02)):
-        counts = built.tally[part]
-        tokens = _store(folder, part, counts, tokenizer, template, partial(_told, progress, begin, share))
+        counts, told = built.tally[part], partial(_told, progress, begin, share)
+        tokens = _store(folder, part, counts, tokenizer, template, told, survey)
+        found.setdefault("notes", survey.notes()[:NOTES])  # of what is learnt
         found[part], begin = counts | {"tokens": tokens}, begin + share
     per_token = found["train"]["bytes"] / max(found["train"]["tokens"] - found["train"]["documents"], 1)
     asked = None if settings.tokenizer else settings.vocab_size
@@ -228,7 +251,7 @@ def _told(progress: Progress, begin: float, share: float, done: float) -> None:
 
 
 def _store(folder: Path, part: str, counts: dict, tokenizer: "Tokenizer", template: "Template | None",
-           told: Callable[[float], None]) -> int:  # fmt: skip
+           told: Callable[[float], None], survey: Survey) -> int:  # fmt: skip
     from upwell.tokens.store import write
 
     def counting() -> Iterator[Document]:
@@ -236,6 +259,7 @@ def _store(folder: Path, part: str, counts: dict, tokenizer: "Tokenizer", templa
         for number, document in enumerate(documents_of(folder / f"{part}.jsonl")):
             if number % AT_ONCE == 0:
                 told(number / counts["documents"])
+            survey.see(document)
             yield document
 
     ids = ids_of(counting(), tokenizer, template)

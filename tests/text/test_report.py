@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.text import manifests
-from upwell.text import report, report_words
+from upwell.text import report, report_html, report_words
 from upwell.text.report import page, table
 
 ALLOWED = set(
@@ -98,9 +98,9 @@ def test_signs_that_act_without_being_seen_are_named():
 
 
 def test_marks_heaped_on_a_letter_are_cut_and_scripts_that_need_marks_and_joiners_stay_whole():
-    assert report._safe("e" + "\u0301" * 200) == "e" + "\u0301" * 5
+    assert report_html.safe("e" + "\u0301" * 200) == "e" + "\u0301" * 5
     for text in ("नमस्ते क्‍ष", "שָׁלוֹם", "สวัสดีครับ", "👩‍👩‍👧", "می‌خواهم", "བོད་སྐད།", "Việt Nam"):
-        assert report._safe(text) == text
+        assert report_html.safe(text) == text
 
 
 def test_the_headline_the_river_and_the_reasons_say_the_numbers_of_the_manifest():
@@ -133,7 +133,7 @@ def test_every_entry_has_both_languages_with_the_same_places_in_them():
 
 
 def test_every_word_is_used():
-    source = (report.resources.files("upwell.text") / "report.py").read_text(encoding="utf-8")
+    source = "".join(Path(room.__file__).read_text(encoding="utf-8") for room in (report, report_html))
     used = {part.value for part in ast.walk(ast.parse(source)) if isinstance(part, ast.Constant)}
     assert {key for key in report_words.WORDS if key.removesuffix(" about") not in used} == set()
 
@@ -183,10 +183,10 @@ def test_documents_that_are_divided_or_drawn_twice_come_out_once():
 
 def test_every_reason_of_the_steps_has_chinese_words():
     masked = ["GitHub token masked", "AWS key masked", "JWT masked", "private key masked", "password masked"]
-    assert [report._reason(reason)[1] for reason in masked] == [
+    assert [report_html.reason_words(reason)[1] for reason in masked] == [
         "遮盖 GitHub 令牌", "遮盖 AWS 密钥", "遮盖 JWT", "遮盖私钥", "遮盖密码",
     ]  # fmt: skip
-    assert report._reason("<i> masked")[1] == "&lt;i&gt; masked"
+    assert report_html.reason_words("<i> masked")[1] == "&lt;i&gt; masked"
     assert reasons_of_the_room() and reasons_of_the_room() <= set(report_words.REASONS)
 
 

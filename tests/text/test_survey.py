@@ -1,7 +1,5 @@
 """What only a whole file shows is told; nothing is dropped for it."""
 
-import json
-
 from upwell.text import Document
 from upwell.text.examples import document
 from upwell.text.survey import Survey
@@ -33,14 +31,6 @@ def test_a_file_that_mixes_layouts_is_named_with_the_usual_one_first():
     ]
 
 
-def test_layouts_are_told_apart_where_the_caller_knows_them():
-    survey = Survey()
-    for line, layout in enumerate(("alpaca", "alpaca", "sharegpt"), start=1):
-        survey.see(document(chat("user", "assistant"), f"a.jsonl:{line}"), layout)
-    assert survey.notes() == ["a.jsonl mixes layouts: 2 alpaca (first a.jsonl:1), 1 sharegpt (first a.jsonl:3)"]
-    assert survey.counts() == {"alpaca": 2, "sharegpt": 1}
-
-
 def test_a_role_that_speaks_twice_in_a_row_is_told_with_its_place():
     said = notes(chat("user", "assistant"), chat("user", "user", "assistant"), chat("user", "assistant", "assistant"))
     assert said == ["a.jsonl: chats in which a role speaks twice in a row: 2, first a.jsonl:2; they are kept; some "
@@ -65,19 +55,16 @@ def test_a_pair_that_was_left_untranslated_is_told():
     assert "say the same" in notes({"en": "Paris ", "fr": "Paris"})[0]
 
 
-def test_parts_that_were_surveyed_apart_join_to_what_one_survey_sees():
-    records = [chat("user", "user", "assistant"), {"text": "a"}, chat("assistant"), chat("user", "user", "assistant")]
-    whole, parts = Survey(), [Survey(), Survey()]
-    for line, record in enumerate(records, start=1):
-        for survey in (whole, parts[line > 2]):
-            survey.see(document(record, f"a.jsonl:{line}"))
-    joined = Survey()
-    for part in parts:
-        joined.join(json.loads(json.dumps(part.summary())))
-    assert joined.notes() == whole.notes() and joined.counts() == whole.counts() and len(whole.notes()) == 3
+def test_files_are_judged_one_by_one_and_those_in_order_are_forgotten():
+    survey = Survey()
+    for number in range(200):
+        for line, record in enumerate((chat("user", "assistant"), {"text": "a"})[: 2 if number == 7 else 1], start=1):
+            survey.see(document(record, f"{number}.jsonl:{line}"))
+    assert survey.notes() == ["7.jsonl mixes layouts: 1 chat (first 7.jsonl:1), 1 plain (first 7.jsonl:2)"]
+    assert survey.tasks == {"chat": 200, "plain": 1} and len(survey._here) == 1
 
 
 def test_documents_that_are_whole_files_take_no_memory():
     survey = Survey()
     survey.see(Document("a", "folder/a.txt"))
-    assert survey.notes() == [] and survey.counts() == {}
+    assert survey.notes() == [] and not survey.tasks

@@ -177,7 +177,7 @@ def test_a_binary_file_among_the_texts_is_refused_or_left_out_by_wish(tmp_path, 
     (text / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00")
     assert "picture.png: a binary file" in refused(tmp_path, capsys, text)
     assert cli.main(["prepare", str(text), "--out", str(tmp_path / "out"), "--skip-unreadable"]) == 0
-    assert "1 files or lines could not be read" in capsys.readouterr().err
+    assert "1 file or line could not be read" in capsys.readouterr().err
 
 
 def test_a_file_that_cannot_be_opened_is_told_with_the_other_faults_or_left_out_by_wish(tmp_path, capsys):
@@ -410,6 +410,33 @@ def test_the_verb_prints_its_counts(tmp_path, capsys):
     assert cli.main(["prepare", str(text), "--out", str(tmp_path / "out"), "--vocab-size", "400"]) == 0
     assert "up to date" in capsys.readouterr().err
     assert Store(tmp_path / "out" / "train").documents > 80
+
+
+def test_what_was_recognised_and_what_is_odd_about_it_is_said(tmp_path, capsys):
+    text = corpus(tmp_path / "text")
+    turns = [{"role": role, "content": f"Hello {role}"} for role in ("user", "user", "assistant")]
+    rows = [{"messages": turns}, {"text": "A fine day.", "label": 1}, {"en": "the sea", "zh": "海"}]
+    (text / "d.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    words = ["prepare", str(text), "--out", str(tmp_path / "out"), "--vocab-size", "400", "--heldout", "0.001"]
+    assert cli.main(words) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "of 123 documents that stayed: 1 chats, 1 texts with labels, 1 pairs, 120 of plain prose." in told
+    assert "d.jsonl mixes layouts: 1 chat" in told and "a role speaks twice in a row: 1, first" in told
+    assert len(opened(tmp_path / "out").report["notes"]) == 2
+    assert "mixes layouts" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_dry_run_shows_examples_from_files_that_lie_all_over_and_writes_nothing(tmp_path, capsys):
+    text = tmp_path / "text"
+    text.mkdir()
+    rng = random.Random(0)
+    for number in range(35):
+        lines = "\n".join(json.dumps({"text": f"{sentence_of(rng)} {line}"}) for line in range(20))
+        (text / f"{number:02}.jsonl").write_text(lines, encoding="utf-8")
+    assert cli.main(["prepare", str(text), "--dry-run", "--out", str(tmp_path / "out")]) == 0
+    shown = re.findall(r"(\d\d)\.jsonl:(\d+)", capsys.readouterr().out)
+    assert shown == [("00", "1"), ("00", "2"), *((f"{number:02}", "1") for number in range(4, 35, 4))]
+    assert list(tmp_path.iterdir()) == [text]
 
 
 def flags_of(kind, prefix=""):

@@ -166,4 +166,4 @@ def test_what_cannot_be_read_is_listed_or_passed_over_and_flags_in_messages_are_
     assert "and 1 more; --max-errors 3 lists all" in told and "raise --reading.longest" in told
     assert not (tmp_path / "t").exists()
     assert run(*words, "--skip-unreadable") == 0
-    assert "3 files or lines could not be read and were left out" in capsys.readouterr().err
+    assert "3 files or lines could not be read and stayed out" in capsys.readouterr().err

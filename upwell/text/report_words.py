@@ -71,6 +71,11 @@ WORDS = {
     "faults about": (
         "Each with the place, what was found and what was expected.", "列出位置、发现了什么、应当是什么。",
     ),
+    "notes": ("Worth a look", "值得一看"),
+    "notes about": (
+        "Each of these examples is in order by itself, and all of them were kept; a whole file shows what is odd.",
+        "这些样例单独看都没有问题，全部保留了；放到整个文件里看，才显出不寻常。",
+    ),
     "samples": ("Samples", "样例"),
     "samples about": (
         "A few for each reason, cut short. They are quoted from your documents: keep this page as private as those.",

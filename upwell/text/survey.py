@@ -1,11 +1,8 @@
 """What only a whole file shows: mixed layouts, roles that do not take turns, answers that are no spans.
 
     survey = Survey()
-    for document in documents: survey.see(document)
+    for document in documents: survey.see(document)         # in the order of the files
     survey.notes()          # sentences; nothing is refused or left out for them
-
-Several processes survey a part each: summary() is plain JSON, and join(summary) of the parts in their order gives what
-one survey of all would have seen.
 
 Each example was in order by itself (see examples); these are things that a person should know before training.
 """
@@ -54,52 +51,39 @@ REMARKS = (
 
 
 class Survey:
-    """What is odd about a file though each of its examples is in order. Memory grows with the number of files."""
+    """What is odd about a file though each of its examples is in order. Memory grows with the files that are odd."""
 
     def __init__(self):
-        self._tasks: dict[str, dict[str, list]] = {}
-        self._remarks: dict[str, dict[str, list]] = {}
+        self.tasks: Counter = Counter()
+        """Documents of each task, "plain" for text; those that are a whole file are not counted."""
+        self._file, self._notes = "", []
+        self._here: dict[str, list] = {}
+        self._odd: dict[tuple[str, str], list] = {}
 
-    def see(self, found: Document, layout: str = "") -> None:
-        """One document; its layout where the caller knows it, else its task is taken."""
+    def see(self, found: Document) -> None:
+        """One document."""
         file, _, line = found.source.rpartition(":")
         if not (file and line.isdigit()):
             return
-        task = layout or (found.fields["task"] if found.fields else "plain")
-        _count(self._tasks, file, task, 1, found.source)
-        for odd, what, _ in REMARKS if found.fields else ():
+        if file != self._file:
+            self._notes, self._file, self._here, self._odd = self.notes(), file, {}, {}
+        task = found.fields["task"] if found.fields else "plain"
+        self.tasks[task] += 1
+        _count(self._here, task, found.source)
+        for odd, what, comment in REMARKS if found.fields else ():
             if odd(found.fields):
-                _count(self._remarks, file, what, 1, found.source)
-
-    def summary(self) -> dict[str, dict]:
-        """What was seen, as JSON knows it."""
-        return {"tasks": self._tasks, "remarks": self._remarks}
-
-    def join(self, summary: Mapping[str, Mapping]) -> None:
-        """Take in what another survey saw of what follows."""
-        for mine, theirs in ((self._tasks, summary["tasks"]), (self._remarks, summary["remarks"])):
-            for file, counts in theirs.items():
-                for name, (count, first) in counts.items():
-                    _count(mine, file, name, count, first)
-
-    def counts(self) -> dict[str, int]:
-        """How many documents of each task or layout there are in all."""
-        total: Counter = Counter()
-        for tasks in self._tasks.values():
-            total.update({task: count for task, (count, _) in tasks.items()})
-        return dict(total)
+                _count(self._odd, (what, comment), found.source)
 
     def notes(self) -> list[str]:
         """A sentence for each oddity of each file: how often, and where first."""
-        mixed = [f"{file} mixes layouts: {_mixture(tasks)}" for file, tasks in self._tasks.items() if len(tasks) > 1]
-        comments = {what: comment for _, what, comment in REMARKS}
-        odd = [f"{file}: {what}: {count:,}, first {first}; {comments[what]}"
-               for file, counts in self._remarks.items() for what, (count, first) in counts.items()]  # fmt: skip
-        return mixed + odd
+        mixed = [f"{self._file} mixes layouts: {_mixture(self._here)}"] if len(self._here) > 1 else []
+        odd = [f"{self._file}: {what}: {count:,}, first {first}; {comment}"
+               for (what, comment), (count, first) in self._odd.items()]  # fmt: skip
+        return self._notes + mixed + odd
 
 
-def _count(found: dict[str, dict[str, list]], file: str, name: str, count: int, first: str) -> None:
-    found.setdefault(file, {}).setdefault(name, [0, first])[0] += count
+def _count(found: dict[Any, list], name: Any, source: str) -> None:
+    found.setdefault(name, [0, source])[0] += 1
 
 
 def _mixture(tasks: Mapping[str, list]) -> str:

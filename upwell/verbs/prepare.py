@@ -18,6 +18,7 @@ Examples:
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -39,6 +40,7 @@ from upwell.text.steps import secrets as _secrets
 from upwell.text.steps import toxic as _toxic
 
 SHOWN = 10
+TASKS = {"chat": "chats", "answer": "questions with answers", "label": "texts with labels", "pair": "pairs"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Settings:
     memory: float = 2.0
     """GiB that they may take together, about."""
     dry_run: bool = False
-    """Show ten examples as they would be trained on; write nothing."""
+    """Show ten examples, from files that lie all over, as they would be trained on; write nothing."""
     show: str = ""
     """An objective (causal, or a file of yours): show ten examples token by token; write nothing."""
     json: bool = False
@@ -156,6 +158,7 @@ def show(made: Prepared) -> None:
     idle = [step["name"] for step in found["steps"] if step not in busy]
     rows = report.table(found | {"steps": busy})
     terminal.table(f"Prepared: {documents:,} documents in {files:,} files", report.COLUMNS, rows)
+    terminal.say(recognised(found))
     if idle:
         terminal.say(f"Steps that found nothing to do: {', '.join(idle)}.")
     kind = found["tokenizer"]
@@ -163,15 +166,30 @@ def show(made: Prepared) -> None:
     terminal.say(f"Tokenizer: {kind['vocab_size']:,} tokens, {kind['bytes_per_token']:.2f} bytes each{learnt}.")
     for encoding, count in found["encodings"].items():
         if encoding != "utf-8":
-            terminal.say(f"{count:,} documents were read as {encoding}; if that is wrong, say --encoding.")
+            what = "1 document was" if count == 1 else f"{count:,} documents were"
+            terminal.say(f"{what} read as {encoding}; if that is wrong, say --encoding.")
     if found["faults"]:
         left = len(found["faults"])
-        terminal.say(f"{left:,} files or lines could not be read and were left out, first: {found['faults'][0]}")
+        what = "1 file or line" if left == 1 else f"{left:,} files or lines"
+        terminal.say(f"{what} could not be read and stayed out, first: {found['faults'][0]}")
     if found["tasks"].get("chat") and not found["template"]:
         terminal.say(f"{found['tasks']['chat']:,} chats were written as plain text, one turn below the other: the "
-                     "tokenizer's folder has no chat template (name one with --tokenizer).")  # fmt: skip
+                     "tokenizer has no chat template. Make one that has, `upwell tokenizer TEXT --chat`, and name it "
+                     "with --tokenizer.")  # fmt: skip
     if kind["asked"] and kind["vocab_size"] < kind["asked"]:
         terminal.say(f"The text gave only {kind['vocab_size']:,} of the {kind['asked']:,} tokens asked for.")
+    for note in found.get("notes", [])[:SHOWN]:
+        terminal.say(f"Worth a look: {note}.")
+
+
+def recognised(found: dict) -> str:
+    """What the documents that stayed were taken for."""
+    tasks, whole = found["tasks"], sum(found["kinds"].values())
+    rest = Counter(found["kinds"])
+    rest.subtract({"dialogue": tasks.get("chat", 0), "prose": sum(tasks.values()) - tasks.get("chat", 0)})
+    told = [f"{count:,} {TASKS.get(task, task)}" for task, count in tasks.items()]
+    told += [f"{count:,} of plain {kind}" for kind, count in (+rest).items()]
+    return f"Recognised, of {whole:,} documents that stayed: {', '.join(told)}."
 
 
 def look(settings: Settings) -> None:
@@ -183,7 +201,7 @@ def look(settings: Settings) -> None:
         tokenizer, template, documents = prepared_by(settings, faults)
         showing.show(settings.show, documents, tokenizer, template, SHOWN)
     else:
-        showing.dry_run(prepared.documents(settings, faults), SHOWN)
+        showing.dry_run(prepared.few(settings, faults, SHOWN), SHOWN)
     if faults and not settings.skip_unreadable and (error := collect(faults, settings.max_errors)):
         raise error
 
