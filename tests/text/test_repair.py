@@ -1,11 +1,12 @@
 """Mojibake becomes what it was, and healthy writing stays as it is."""
 
 import pytest
+from hypothesis import given, settings, strategies
 
 from tests.text.samples import LANGUAGES, WRITINGS
 from upwell.text import Document
 from upwell.text.clean import clean
-from upwell.text.steps.repair import Settings, step
+from upwell.text.steps.repair import Settings, step, suspects
 
 REPAIR = step(Settings())
 
@@ -151,3 +152,36 @@ def test_repairing_twice_is_repairing_once():
     for text in [*LANGUAGES.values(), *WRITINGS]:
         once = repaired(text.encode("utf-8").decode("gb18030", errors="replace"))
         assert clean(once.text) == once.text
+
+
+WAYS = [("utf-8", page) for page in ("cp1252", "latin-1", "cp1250", "cp1251", "mac_roman", "cp437", "gb18030", "cp932")]
+SPOILT = [text.encode(was, "ignore").decode(read, "replace") for text in [*LANGUAGES.values(), *WRITINGS, *CHINESE]
+          for was, read in [*WAYS, ("gb2312", "latin-1")]]  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", [Settings(), Settings(form="NFKC"), Settings(mojibake=False)])
+def test_the_look_at_many_documents_misses_nothing(settings):
+    change, asked = step(settings), suspects(settings)
+    texts = [*SPOILT, *LANGUAGES.values(), *WRITINGS]
+    texts += ["", "\n", "a\n", "a \nb", "a\n\n\n\nb", "\0", "ends \u3000", "e\u0301"]
+    documents = [Document(text, "a") for text in texts] + [Document("a", "b", title=text) for text in texts]
+    documents += [Document(text[:40] + "\n" + text[40:], "a", kind="code") for text in texts]
+    for begin in range(0, len(documents), 50):
+        some = documents[begin : begin + 50]
+        assert all(told or change(one) == one for told, one in zip(asked(some), some, strict=True))
+
+
+SIGNS = "a é»в√Ђ锛鈥浣犲ソ縺Ãƒ¤ÄãºÃ\n \t\x85\x00\u200b\U0001f600中"
+
+
+@settings(max_examples=300, deadline=None)
+@given(strategies.lists(strategies.text(SIGNS, max_size=9), max_size=5))
+def test_whatever_chance_texts_ask_for_is_seen(texts):
+    documents = [Document(text, "a") for text in texts]
+    asked = suspects(Settings())(documents)
+    assert all(told or REPAIR(one) == one for told, one in zip(asked, documents, strict=True))
+
+
+def test_healthy_texts_are_not_looked_at_one_by_one():
+    healthy = ["The café rose.", "Für drei Äpfel — „gut“", "床前明月光，\n疑是地上霜。", "Мы вышли к реке в полдень."]
+    assert not any(suspects(Settings())([Document(text, "a") for text in healthy]))

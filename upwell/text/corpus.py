@@ -29,6 +29,7 @@ from upwell.text.runner import Engine
 from upwell.text.split import lot
 
 FEW_DOCUMENTS, PIECES = 20, 40
+FEW_KEYS = 200_000  # which one worker sorts sooner than another is told of them
 PART_BYTES = 24  # of one key while a range of them is sorted: the key, its document, the order
 GLOBAL = ("exact", "near", "paragraphs", "split")
 Progress = Callable[[str, float], None]
@@ -135,11 +136,12 @@ def stored_blocks(summaries: Sequence[dict]) -> list[Block]:
 
 
 def ranges(stored: Sequence[Block], settings: Settings) -> int:
-    """In how many ranges keys are sorted, so that each worker stays in its share of the memory."""
+    """In how many ranges keys are sorted, so that each worker has one and stays in its share of the memory."""
     from upwell.text.signatures import BANDS
 
     keys = sum(block.documents for block in stored) * BANDS
-    return max(1, math.ceil(2 * keys * PART_BYTES * settings.workers / settings.memory))
+    least = settings.workers if keys > FEW_KEYS else 1
+    return max(least, math.ceil(2 * keys * PART_BYTES * settings.workers / settings.memory))
 
 
 # ---- lines and paragraphs that stand in many documents ----
@@ -202,7 +204,8 @@ class _Finisher:
 
     def __init__(self, stored: Sequence[Block], cut: Cut):
         self.stored, self.cut, self.lot, self.tally = stored, cut, 2.0, Tally()
-        self.lots, self.sizes = cut.block.array("lot"), cut.block.array("size")
+        self.lots, self.sizes = np.array(cut.block.array("lot")), np.array(cut.block.array("size"))
+        self.offsets = np.array(cut.block.array("offset"))
         self.common = np.load(f"{cut.folder}/common.npy", mmap_mode="r") if cut.common else None
         self.counts = {name: Counter(documents=0, characters=0, bytes=0) for name in ("train", "heldout")}
 
@@ -210,16 +213,37 @@ class _Finisher:
         """Go through the documents."""
         path, lined = self.cut.block.path, self.with_common_lines()
         origins = self.origins()
-        asis = self.cut.weight == 1 and not self.cut.piece
+        untouched = (self.cut.kept == dedup.KEPT) & (self.cut.weight == 1 and not self.cut.piece)
+        untouched[list(lined)] = False
         with (open(f"{path}.docs.jsonl", "rb") as documents, open(f"{path}.train.jsonl", "wb") as train,
               open(f"{path}.heldout.jsonl", "wb") as heldout, open(f"{path}.left.jsonl", "wb") as left):  # fmt: skip
-            self.files, self.left = {"train": train, "heldout": heldout}, left
-            for row, found in enumerate(documents):
-                if asis and self.cut.kept[row] == dedup.KEPT and row not in lined:
-                    self.put(found, float(self.lots[row]), *self.sizes[row].tolist())
-                else:
-                    self.look(row, blocks.document_of(json.loads(found)), origins, lined)
+            self.documents, self.files, self.left, begin = documents, {"train": train, "heldout": heldout}, left, 0
+            for row in np.flatnonzero(~untouched).tolist():
+                if self.cut.kept[row] == dedup.KEPT:  # what came before it is written before it
+                    self.copy(begin + np.flatnonzero(untouched[begin:row]))
+                    begin = row
+                self.look(row, blocks.document_of(json.loads(self.lines(row, row + 1))), origins, lined)
+            self.copy(begin + np.flatnonzero(untouched[begin:]))
         return {"tally": self.tally, "lot": self.lot, **{name: dict(count) for name, count in self.counts.items()}}
+
+    def lines(self, begin: int, end: int) -> bytes:
+        """The lines of the documents begin .. end."""
+        self.documents.seek(int(self.offsets[begin]))
+        return self.documents.read(int(self.offsets[end] - self.offsets[begin]))
+
+    def copy(self, rows: np.ndarray) -> None:
+        """Documents to which nothing happens, as the lines that they are; neighbours at once."""
+        if not len(rows):
+            return
+        held = self.lots[rows] < self.cut.share
+        self.lot = min(self.lot, float(self.lots[rows].min()))
+        for name, chosen in (("heldout", rows[held]), ("train", rows[~held])):
+            characters, size = self.sizes[chosen].sum(axis=0).tolist()
+            self.counts[name].update(documents=len(chosen), characters=characters, bytes=size)
+        borders = np.flatnonzero((np.diff(rows) != 1) | (held[1:] != held[:-1])) + 1
+        for begin, end in zip([0, *borders.tolist()], [*borders.tolist(), len(rows)], strict=True):
+            name = "heldout" if held[begin] else "train"
+            self.files[name].write(self.lines(int(rows[begin]), int(rows[end - 1]) + 1))
 
     def look(self, row: int, document: Document, origins: dict[int, str], lined: set[int]) -> None:
         """A document to which something happens."""

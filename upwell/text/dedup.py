@@ -23,7 +23,7 @@ from upwell.text import signatures
 from upwell.text.runner import Engine
 
 FAR_BELOW = 0.2  # how far a sketch's estimate may lie under the truth: more than 4 standard deviations
-PAIRS_AT_ONCE = 20_000
+PAIRS_AT_ONCE = 2_000  # so that all workers compare, and a worker holds few texts
 KEPT, EXACT, NEAR = 0, 1, 2
 MOST_DOCUMENTS = 1 << 32
 
@@ -56,8 +56,8 @@ class Keys:
     def __init__(self, near: bool):
         self.near, self.digests, self.sketches, self.worded = near, [], [], []
 
-    def add(self, texts: Sequence[str], units: Sequence[signatures.Units]) -> None:
-        """The next documents."""
+    def add(self, texts: Sequence[bytes], units: Sequence[signatures.Units]) -> None:
+        """The next documents, in UTF-8, and their units."""
         self.digests.append(np.frombuffer(b"".join(map(signatures.digest, texts)), "<u8").reshape(-1, 2))
         if self.near:
             hashes, starts = signatures.shingles(units)
@@ -162,7 +162,7 @@ def neighbours(blocks: Sequence[Block], dropped: str, span: tuple[int, int]) -> 
     bands, documents = np.concatenate([*bands, np.empty(0, np.uint64)]), np.concatenate([*documents, []]).astype("<u8")
     alive = ~np.asarray(gone[documents.astype(np.int64)])
     bands, documents = bands[alive], documents[alive]
-    order = np.lexsort((documents, bands))
+    order = np.argsort(bands, kind="stable")  # which keeps documents in order, and finds the blocks sorted
     bands, documents = bands[order], documents[order]
     same = np.zeros(len(bands), bool)
     same[1:] = bands[1:] == bands[:-1]
@@ -182,11 +182,8 @@ def true(blocks: Sequence[Block], threshold: float, pairs: np.ndarray) -> np.nda
     likely = (sketches[places[:, 0]] == sketches[places[:, 1]]).mean(axis=1) >= threshold - FAR_BELOW
     wanted = np.unique(places[likely])
     texts = [text for part in gathered(blocks, numbers[wanted], partial(values_of, key="text")) for text in part]
-    hashes, starts = signatures.shingles(signatures.units(texts))
-    sets = {place: np.unique(hashes[starts[row] : starts[row + 1]]) for row, place in enumerate(wanted.tolist())}
     truth = np.zeros(len(pairs))
-    for row in np.flatnonzero(likely).tolist():
-        truth[row] = signatures.jaccard(sets[int(places[row, 0])], sets[int(places[row, 1])])
+    truth[likely] = signatures.similarities(texts, np.searchsorted(wanted, places[likely]))
     return truth
 
 

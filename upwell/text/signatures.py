@@ -94,23 +94,48 @@ def band_keys(sketch: np.ndarray) -> np.ndarray:
     return keys
 
 
-def digest(text: str) -> bytes:
-    """16 bytes that only texts with the same signs in the same order share, whatever the white space."""
-    text = text if text.isascii() else text.replace("\u3000", "").replace("\xa0", "")
-    signs = text.encode("utf-8", errors="surrogatepass").translate(None, b" \t\n\r\v\f")
-    return hashlib.blake2b(signs, digest_size=16).digest()
+def codes(text: str) -> np.ndarray:
+    """The code points of a text: uint8 where all are ASCII, uint32 else."""
+    if text.isascii():
+        return np.frombuffer(text.encode("ascii"), np.uint8)
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
+def digest(text: bytes) -> bytes:
+    """16 bytes that only texts (UTF-8) with the same signs in the same order share, whatever the white space."""
+    if not text.isascii():
+        text = text.replace(b"\xe3\x80\x80", b"").replace(b"\xc2\xa0", b"")  # the space of Chinese, the one that holds
+    return hashlib.blake2b(text.translate(None, b" \t\n\r\v\f"), digest_size=16).digest()
 
 
 def similarity(one: str, other: str) -> float:
     """The true Jaccard similarity of two texts' shingles, 0 .. 1; 0 where one has no words."""
-    hashes, starts = shingles(units([one, other]))
-    return jaccard(np.unique(hashes[: starts[1]]), np.unique(hashes[starts[1] :]))
+    return float(similarities([one, other], np.array([[0, 1]]))[0])
 
 
-def jaccard(one: np.ndarray, other: np.ndarray) -> float:
-    """Of two arrays of unique hashes."""
-    both = len(np.intersect1d(one, other, assume_unique=True))
-    return both / max(len(one) + len(other) - both, 1)
+def similarities(texts: Sequence[str], pairs: np.ndarray) -> np.ndarray:
+    """(pairs,) the true similarity of each pair of texts; pairs (pairs, 2): numbers of texts."""
+    hashes, starts = shingles(units(texts))
+    # of a hash its lower half: with a text's number beside it, all is sorted at once. Two shingles that agree in it by
+    # chance are fewer than one in a thousand even where a text has a million
+    owner = np.repeat(np.arange(len(texts), dtype=np.uint64), np.diff(starts))
+    found = np.sort(owner << HALF | hashes & LOW)
+    found = found[np.diff(found, prepend=~found[:1]) != 0]
+    borders = np.searchsorted(found, np.arange(len(texts) + 1, dtype=np.uint64) << HALF)
+    sizes = np.diff(borders)[pairs]  # (pairs, 2)
+    both = [_taken(found & LOW, borders[pairs[:, side]], sizes[:, side]) for side in (0, 1)]
+    both = np.sort(np.concatenate(both))
+    equal = both[1:][both[1:] == both[:-1]] >> HALF
+    shared = np.bincount(equal.astype(np.int64), minlength=len(pairs))
+    return shared / np.maximum(sizes.sum(axis=1) - shared, 1)
+
+
+def _taken(values: np.ndarray, begins: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Of each stretch its values, below the number of the stretch in the upper half."""
+    ends = np.cumsum(sizes)
+    stretch = np.repeat(np.arange(len(sizes)), sizes)
+    places = np.arange(len(stretch)) + (begins - ends + sizes)[stretch]
+    return stretch.astype(np.uint64) << HALF | values[places]
 
 
 def _batches(texts: Sequence[str]):
@@ -163,15 +188,20 @@ def _mixed(key: np.ndarray, more: np.ndarray) -> np.ndarray:
     return key
 
 
+def mixed(keys: np.ndarray) -> np.ndarray:
+    """The same keys with all their bits mixed."""
+    return _mixed(keys * FACTOR, keys)
+
+
 def _lines(batch: Units) -> np.ndarray:
     """Of a few texts."""
     count = len(batch.hashes)
-    powers, inverse = _powers(count + 1)
+    power, inverse = powers(count + 1)
     sums, weights = np.zeros(count + 1, np.uint64), np.zeros(count + 1, np.int64)
-    np.cumsum(batch.hashes * powers[:count], out=sums[1:])
+    np.cumsum(batch.hashes * power[:count], out=sums[1:])
     np.cumsum(batch.weights, out=weights[1:])
     found = np.diff(sums[batch.lines]) * inverse[batch.lines[:-1]]
-    found = _mixed(found * FACTOR, found) | np.uint64(1)
+    found = mixed(found) | np.uint64(1)
     return np.where(np.diff(weights[batch.lines]) >= LINE, found, np.uint64(0))
 
 
@@ -195,11 +225,11 @@ def _found(text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     begins[1:] &= ~letter[:-1]
     begins |= known & ALONE != 0
     places = np.flatnonzero(begins)
-    powers, inverse = _powers(len(known) + 1)
+    power, inverse = powers(len(known) + 1)
     sums = np.zeros(len(known) + 1, np.uint64)  # what belongs to no unit adds nothing
-    np.cumsum((known & CODE) * powers[: len(known)], out=sums[1:])
+    np.cumsum((known & CODE) * power[: len(known)], out=sums[1:])
     units = np.diff(sums[places], append=sums[-1]) * inverse[places]
-    return _mixed(units * FACTOR, units), places, known[places] & ALONE != 0, np.flatnonzero(codes == 10)
+    return mixed(units), places, known[places] & ALONE != 0, np.flatnonzero(codes == 10)
 
 
 def _known(codes: np.ndarray) -> np.ndarray:
@@ -224,7 +254,7 @@ def _table() -> np.ndarray:
     return known
 
 
-def _powers(count: int) -> tuple[np.ndarray, np.ndarray]:
+def powers(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Powers of an odd number, and of its inverse, modulo 2**64: at least `count` of each."""
     return _powers_of(1 << max(count - 1, AT_ONCE).bit_length())
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ..signatures import codes
 from . import Span
 from .contacts import credentials, emails, ipv4, ipv6
 from .identities import LETTERED, NUMBERS, Form
@@ -25,6 +26,7 @@ REACH, REACH_BEHIND = 64, 24  # characters: how near a word must stand
 LEAST, GAP = 7, 3  # digits of a row, signs between two of them
 BEHIND, AHEAD = 12, 64  # characters: what may stand of a lettered id before its first digits, and after them
 ROW = re.compile(r"[0-9](?:[ \xa0\u2009\u202f\-\u2010\u2011\u2013.()/]{0,3}[0-9]){6,}+")
+BETWEEN = np.array([ord(sign) for sign in " \xa0\u2009\u202f-\u2010\u2011\u2013.()/"])
 YEARS = re.compile(r"(?:1[0-9]|2[01])[0-9]{2}(?:[ \-\u2013/,().]{1,3}(?:1[0-9]|2[01])[0-9]{2})+")
 NARROW = str.maketrans("０１２３４５６７８９＋－（）", "0123456789+-()")
 
@@ -52,18 +54,14 @@ def found(text: str, kinds: Sequence[str] = KINDS, code: bool = False) -> list[S
 
 def suspects(texts: Sequence[str]) -> np.ndarray:
     """(texts,) bool: False where `found` would find nothing, told for all texts together by a few passes of numpy."""
-    signs = codes("\0".join([*texts, ""]))
-    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)
+    signs = codes("\0\0\0\0".join(["", *texts, ""]))
+    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 4)
     digits = np.flatnonzero(signs - signs.dtype.type(48) < 10)
-    owner = np.searchsorted(ends, digits, side="right")
-    near = digits[LEAST - 1 :] - digits[: 1 - LEAST] <= (LEAST - 1) * (GAP + 1)
-    close = digits[: 1 - LEAST][near & (owner[LEAST - 1 :] == owner[: 1 - LEAST])]
-    before, further = signs[digits - 1], signs[digits - 2]
+    before, further, after = signs[digits - 1], signs[digits - 2], signs[digits + 1]
     capital = signs.dtype.type(65)
     lettered = (before - capital < 26) | ((before == 32) | (before == 45)) & (further - capital < 26)
-    dots, colons = _pairs(signs, 46, 4), _pairs(signs, 58, 5)
-    dots = dots[signs[dots + 1] - signs.dtype.type(48) < 10]  # no ellipsis
-    places = [np.flatnonzero(signs == 64), close, digits[lettered], dots, colons]
+    lettered &= (after - signs.dtype.type(48) < 10) | (after > 127)
+    places = [np.flatnonzero(signs == 64), _long_rows(signs, digits), digits[lettered], _machines(signs)]
     if signs.itemsize > 1:
         places.append(np.flatnonzero(signs - signs.dtype.type(0xFF10) < 10))
     asked = np.zeros(len(texts), bool)
@@ -71,17 +69,41 @@ def suspects(texts: Sequence[str]) -> np.ndarray:
     return asked
 
 
-def _pairs(signs: np.ndarray, sign: int, apart: int) -> np.ndarray:
-    """Where the same sign stands twice with fewer than `apart` others between, as in all addresses of machines."""
-    places = np.flatnonzero(signs == sign)
-    return places[:-1][np.diff(places) <= apart]
+def _long_rows(signs: np.ndarray, digits: np.ndarray) -> np.ndarray:
+    """Where rows of seven digits and more begin, as ROW has them, but for those that are years alone."""
+    gaps = np.diff(digits)
+    joined = gaps == 1
+    for apart in range(2, GAP + 2):
+        places = np.flatnonzero(gaps == apart)
+        for step in range(1, apart):
+            places = places[np.isin(signs[digits[places] + step], BETWEEN)]
+        joined[places] = True
+    first = np.flatnonzero(~np.concatenate([[False], joined]))[: len(digits)]  # of each row, the number of its digit
+    count = np.diff(np.append(first, len(digits)))
+    long = count >= LEAST
+    return digits[first[long]][~_are_years(signs, digits, joined, first[long], count[long])]
 
 
-def codes(text: str) -> np.ndarray:
-    """The code points of a text: uint8 where all are ASCII, uint32 else."""
-    if text.isascii():
-        return np.frombuffer(text.encode("ascii"), np.uint8)
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+def _are_years(signs, digits, joined, first: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """(rows,) bool: whether a row of digits is nothing but two years or more, with what stands between years."""
+    years = count % 4 == 0
+    for row in np.flatnonzero(years).tolist():
+        own = digits[first[row] : first[row] + count[row]]
+        fours = own.reshape(-1, 4)
+        apart = (fours[:, 3] - fours[:, 0] == 3).all() and (np.diff(own)[3::4] > 1).all()
+        years[row] = apart and YEARS.fullmatch("".join(map(chr, signs[own[0] : own[-1] + 1].tolist()))) is not None
+    return years
+
+
+def _machines(signs: np.ndarray) -> np.ndarray:
+    """Where something stands that all addresses of machines have: .1.2. or :a:b: or 2001::"""
+    dots, colons = np.flatnonzero(signs == 46), np.flatnonzero(signs == 58)
+    near = np.diff(dots)
+    near = (near > 1) & (near <= 4) & (signs[dots[:-1] + 1] - signs.dtype.type(48) < 10)
+    apart = np.diff(colons)
+    double = colons[:-1][apart == 1]
+    double = double[(signs[double - 4] == 50) | (signs[double - 4] == 51)]
+    return np.concatenate([dots[:-2][near[:-1] & near[1:]], colons[:-2][(apart[:-1] <= 5) & (apart[1:] <= 5)], double])
 
 
 def after_capitals(text: str, signs: np.ndarray, digits: np.ndarray) -> Iterator[tuple[int, int]]:

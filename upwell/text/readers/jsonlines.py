@@ -7,15 +7,16 @@ import codecs
 import itertools
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, BinaryIO
 
-from upwell.text import Document, Fault, examples
+from upwell.text import Document, Fault, altered, examples
 from upwell.text.encodings import HEAD, UTF8, as_utf8, detected
 from upwell.text.readers.plain import with_encoding
 
 SUFFIXES = (".jsonl", ".ndjson")
 RANGES = True
-PLAIN = frozenset({"text", "title"})
+EMPTY = Document("", "")
 DEEP = "objects or lists inside of each other, more than can be read"
 
 
@@ -70,11 +71,18 @@ def _document(data: bytes, source: str) -> Document | Fault:
         record = parsed(data)
     except ValueError as error:
         return Fault(source, str(error))
-    if type(record) is dict and record.keys() <= PLAIN and all(type(value) is str for value in record.values()):
-        text = record.get("text")
-        if text is not None:  # what examples would say of it too, several times as fast
-            return Document(text, source, record.get("title", ""))
+    if type(record) is dict and type(record.get("text")) is str and _says_no_more(tuple(record)):
+        title = record.get("title", "")
+        if type(title) is str:  # what examples would say of it too, many times as fast
+            return altered(EMPTY, text=record["text"], source=source, title=title)
     return examples.document(record, source)
+
+
+@lru_cache(256)
+def _says_no_more(keys: tuple[str, ...]) -> bool:
+    """Whether a record with these keys and a text can only be plain text: they allow no layout before that."""
+    layouts = (one for one in examples.LAYOUTS if all(set(known) & set(keys) for known in one.needs.values()))
+    return next(layouts).name == "plain" and "kind" not in keys
 
 
 def _rest_of_line(file: BinaryIO) -> int:

@@ -7,19 +7,19 @@ carries (fastText's lid.176: Joulin et al., "Bag of Tricks for Efficient Text Cl
 downloaded. Code is not judged. Where there is too little text, or the model doubts, the language is "und".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import repeat
+from functools import cache, partial
 
 import numpy as np
 
-from upwell.text import Document, Dropped
+from upwell.text import Document, Dropped, altered, signatures
 
 UNKNOWN = "und"
 PIECE = 160  # characters at the beginning, the middle and the end of a text
 MODEL_PIECE = 80  # of each of them, what the model is asked about: its time grows with every character
 FEWEST = 20  # letters that the model wants at least
+AT_ONCE = 512  # texts in one pass
 
 # Scripts by their first and last code points, and the language that alone writes in it today; "" where several do.
 SCRIPTS = (
@@ -85,19 +85,38 @@ class Settings:
 
 def step(settings: Settings) -> Callable[[Document], Document | Dropped]:
     """Document -> the document with its language; Dropped "another language" or "language unknown"."""
+    many = together(settings)
+    return lambda document: many([document])[0]
+
+
+def together(settings: Settings) -> Callable[[Sequence[Document]], list[Document | Dropped]]:
+    """What `step` gives of each of many documents, some hundred of which take no longer than a few one by one."""
     tell = teller(settings.least)
 
-    def identify(document: Document) -> Document | Dropped:
-        if document.kind == "code" or (document.fields or {}).get("task") == "pair":  # a pair has two languages
-            return document
-        language = document.language or tell(document.text)
-        document = document if language == document.language else Document(**vars(document) | {"language": language})
-        if not settings.keep or _wanted(language, settings.keep):
-            return document
-        unknown = language == UNKNOWN
-        return Dropped(document, "language unknown" if unknown else "another language", "" if unknown else language)
+    def identify(documents: Sequence[Document]) -> list[Document | Dropped]:
+        results: list[Document | Dropped] = list(documents)
+        judged = [number for number, document in enumerate(documents) if _is_judged(document)]
+        unknown = [number for number in judged if not documents[number].language]
+        for number, language in zip(unknown, tell([documents[number].text for number in unknown]), strict=True):
+            results[number] = altered(documents[number], language=language)
+        for number in judged if settings.keep else ():
+            results[number] = _if_wanted(results[number], settings.keep)
+        return results
 
     return identify
+
+
+def _is_judged(document: Document) -> bool:
+    """Code is not, nor a pair of two languages."""
+    return document.kind != "code" and (document.fields is None or document.fields.get("task") != "pair")
+
+
+def _if_wanted(document: Document, keep: tuple[str, ...]) -> Document | Dropped:
+    if _wanted(document.language, keep):
+        return document
+    unknown = document.language == UNKNOWN
+    return Dropped(document, "language unknown" if unknown else "another language",
+                   "" if unknown else document.language)  # fmt: skip
 
 
 def _wanted(language: str, keep: tuple[str, ...]) -> bool:
@@ -106,38 +125,56 @@ def _wanted(language: str, keep: tuple[str, ...]) -> bool:
     return either or language in keep or language.partition("-")[0] in keep
 
 
-def teller(least: float = 0.5) -> Callable[[str], str]:
-    """A function text -> language code, "zh" where nothing tells zh-Hans from zh-Hant, "und" where it is unsure."""
+def teller(least: float = 0.5) -> Callable[[Sequence[str]], list[str]]:
+    """A function texts -> language codes, "zh" where nothing tells zh-Hans from zh-Hant, "und" where it is unsure."""
     by_words, by_script, by_model = _by_words(), _by_script(), _by_model(least)
 
-    def tell(text: str) -> str:
-        pieces = _pieces(text)
-        sample = " ".join(pieces)
-        found = by_words(sample) or ("" if sample.isascii() else by_script(sample))
-        return found or by_model(" ".join(piece[:MODEL_PIECE] for piece in pieces) if len(pieces) > 1 else sample)
+    def tell(texts: Sequence[str]) -> list[str]:
+        found = []
+        for begin in range(0, len(texts), AT_ONCE):
+            found += some(texts[begin : begin + AT_ONCE])
+        return found
+
+    def some(texts: Sequence[str]) -> list[str]:
+        samples = [_sample(text) for text in texts]
+        found = by_words(samples)
+        others = [number for number, sample in enumerate(samples) if not found[number] and not sample.isascii()]
+        for number, language in zip(others, by_script([samples[number] for number in others]), strict=True):
+            found[number] = language
+        return [language or by_model(text) for language, text in zip(found, texts, strict=True)]
 
     return tell
 
 
-def _pieces(text: str) -> list[str]:
-    """The text, or three pieces of it, each in one line."""
-    if len(text) > 3 * PIECE:
-        middle = (len(text) - PIECE) // 2
-        return [" ".join(piece.split()) for piece in (text[:PIECE], text[middle : middle + PIECE], text[-PIECE:])]
-    return [" ".join(text.split())]
+def _sample(text: str) -> str:
+    """The text, or its beginning, middle and end."""
+    if len(text) <= 3 * PIECE:
+        return text
+    middle = (len(text) - PIECE) // 2
+    return f"{text[:PIECE]} {text[middle : middle + PIECE]} {text[-PIECE:]}"
+
+
+def _joined(samples: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Code points (uint32) of all samples, each with a NUL behind it, and where these ends are."""
+    text = "\0".join([*(sample.replace("\0", " ") if "\0" in sample else sample for sample in samples), ""])
+    codes = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype=np.uint32)
+    return codes, np.flatnonzero(codes == 0)
 
 
 # ---- by script ----
 
 
-def _by_script() -> Callable[[str], str]:
-    """Sample -> the language that alone writes in its script, "zh-Hans", "zh-Hant" or "zh"; "" where several do."""
+def _by_script() -> Callable[[Sequence[str]], list[str]]:
+    """Samples -> the language that alone writes in its script, "zh-Hans", "zh-Hant" or "zh"; "" where several do."""
     names, table = _scripts()
 
-    def tell(sample: str) -> str:
-        codes = np.frombuffer(sample.encode("utf-32-le", errors="surrogatepass"), dtype=np.uint32)
-        counts = np.bincount(table[codes], minlength=len(names))
-        return _decided({names[number]: int(counts[number]) for number in np.flatnonzero(counts)})
+    def tell(samples: Sequence[str]) -> list[str]:
+        if not samples:
+            return []
+        codes, ends = _joined(samples)
+        owner = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=-1))
+        places = owner * len(names) + table[codes]
+        return _decided(names, np.bincount(places, minlength=len(ends) * len(names)).reshape(len(ends), len(names)))
 
     return tell
 
@@ -159,18 +196,21 @@ def _scripts() -> tuple[list[str], np.ndarray]:
     return names, table
 
 
-def _decided(counts: dict[str, int]) -> str:
-    counts.pop("none", None)
-    hans, hant = counts.pop("zh-Hans", 0), counts.pop("zh-Hant", 0)
-    counts["zh"] = counts.get("zh", 0) + hans + hant
-    kana = counts.get("ja", 0)
-    if kana > 0.1 * (kana + counts["zh"]):
-        counts["ja"], counts["zh"] = kana + counts["zh"], 0
-    counts["latin"] = counts.get("latin", 0) // 3  # a Chinese character is half a word; foreign names are in Latin
-    best = max(counts, key=lambda name: (counts[name], name))
-    if best == "zh" and counts["zh"]:
-        return "zh" if hans == hant else "zh-Hans" if hans > hant else "zh-Hant"
-    return "" if best in ("latin", "") or not counts[best] else best
+def _decided(names: list[str], counts: np.ndarray) -> list[str]:
+    """counts (texts, names): how many characters of each script."""
+    none, hans, hant, latin, ja, zh = map(names.index, ("none", "zh-Hans", "zh-Hant", "latin", "ja", "zh"))
+    chinese = [["zh", "zh-Hans", "zh-Hant"][way] for way in np.sign(counts[:, hans] - counts[:, hant]).tolist()]
+    counts[:, zh] += counts[:, hans] + counts[:, hant]
+    japanese = counts[:, ja] > 0.1 * (counts[:, ja] + counts[:, zh])
+    counts[japanese, ja] += counts[japanese, zh]
+    counts[japanese, zh] = 0
+    counts[:, latin] //= 3  # a Chinese character is half a word; foreign names are in Latin
+    counts[:, [none, hans, hant]] = 0
+    best = len(names) - 1 - np.argmax(counts[:, ::-1], axis=1)  # of equal ones the last
+    sure = counts[np.arange(len(counts)), best] > 0
+    found = [names[place] if there else "" for place, there in zip(best.tolist(), sure.tolist(), strict=True)]
+    return [written if name == "zh" else "" if name == "latin" else name
+            for name, written in zip(found, chinese, strict=True)]  # fmt: skip
 
 
 def _in(encoding: str) -> Callable[[str], bool]:
@@ -180,36 +220,82 @@ def _in(encoding: str) -> Callable[[str], bool]:
 # ---- by words, by the model ----
 
 
-def _by_words() -> Callable[[str], str]:
-    """Sample -> one of six languages where its frequent words leave no doubt, else ""."""
+def _by_words() -> Callable[[Sequence[str]], list[str]]:
+    """Samples -> one of six languages where its frequent words leave no doubt, else ""."""
     languages = [*FREQUENT, *NEIGHBOURS]
-    # a counter of 16 bits for each language, all in one number, so that one sum over the words counts for all
-    counters: dict[str, int] = {}
-    for place, words in enumerate([*FREQUENT.values(), *NEIGHBOURS.values()]):
-        for word in set(words.split()):
-            counters[word] = counters.get(word, 0) + (1 << 16 * place)
+    votes, hashes, counters, shift = _word_table()
 
-    def tell(sample: str) -> str:
-        words = sample.lower().split()
-        votes = sum(map(counters.get, words, repeat(0)))
-        if votes < LEAST_HITS:
-            return ""
-        counts = [(votes >> 16 * place) & 0xFFFF for place in range(len(languages))]
-        second, first = sorted(counts)[-2:]
-        language = languages[counts.index(first)]
-        count = max(len(words), len(sample) / WORD)  # a text without spaces is no single word
-        sure = first >= max(LEAST_HITS, LEAST_SHARE * count) and second <= MOST_OTHERS * first
-        return language if sure and language in FREQUENT else ""
+    def tell(samples: Sequence[str]) -> list[str]:
+        words, owner, lengths = _words([sample.lower() for sample in samples])
+        place = votes[(words >> shift).astype(np.int64)]
+        hit = hashes[place] == words
+        # counts of eight bits for each language, side by side: no sample has as many as 256 words
+        sums = np.zeros((len(words) + 1, 3), np.uint64)
+        np.cumsum(np.where(hit[:, None], counters[place], np.uint64(0)), axis=0, out=sums[1:])
+        borders = np.searchsorted(owner, np.arange(len(samples) + 1))
+        counts = np.ascontiguousarray(sums[borders[1:]] - sums[borders[:-1]]).view(np.uint8)
+        number, first = counts.argmax(axis=1), counts.max(axis=1).astype(np.int64)
+        second = np.partition(counts, -2, axis=1)[:, -2]
+        size = np.maximum(np.diff(borders), lengths / WORD)  # a text without spaces is no single word
+        sure = (first >= np.maximum(LEAST_HITS, LEAST_SHARE * size)) & (second <= MOST_OTHERS * first)
+        sure &= number < len(FREQUENT)
+        return [languages[best] if told else "" for best, told in zip(number.tolist(), sure.tolist(), strict=True)]
 
     return tell
 
 
+def _word_table() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.uint64]:
+    """For the first bits of a word's hash the row of the word, and of each row the hash, the counters; how many bits.
+
+    counters (rows, 3): a byte for each language, 1 where the word is one of its frequent ones; row 0 is none.
+    """
+    known: dict[str, np.ndarray] = {}
+    for place, words in enumerate([*FREQUENT.values(), *NEIGHBOURS.values()]):
+        for word in words.split():
+            known.setdefault(word, np.zeros(24, np.uint8))[place] = 1
+    hashes = np.concatenate([np.zeros(1, np.uint64), _words([" ".join(known)])[0]])
+    counters = np.stack([np.zeros(24, np.uint8), *known.values()]).view(np.uint64)
+    for bits in range(12, 30):
+        shift = np.uint64(64 - bits)
+        first = (hashes[1:] >> shift).astype(np.int64)
+        if len(np.unique(first)) == len(first):
+            break
+    rows = np.zeros(1 << bits, np.int16)
+    rows[first] = np.arange(1, len(hashes))
+    return rows, hashes, counters, shift
+
+
+def _words(samples: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A hash of each word of all samples (uint64), whose it is, and of each sample the characters but for white space.
+
+    Words as str.split finds them. The white space that counts is one space between two words.
+    """
+    codes, ends = _joined(samples)
+    written = _is_written().take(codes, mode="clip")
+    edges = np.flatnonzero(np.diff(written, prepend=False, append=False))
+    begins, stops = edges[::2], edges[1::2]
+    owner = np.searchsorted(ends, begins)
+    powers, inverse = signatures.powers(len(codes) + 1)
+    sums = np.zeros(len(codes) + 1, np.uint64)
+    np.cumsum(codes * powers[: len(codes)], out=sums[1:])
+    hashes = signatures.mixed((sums[stops] - sums[begins]) * inverse[begins])
+    signs = np.bincount(owner, stops - begins, len(ends)) + np.maximum(np.bincount(owner, minlength=len(ends)) - 1, 0)
+    return hashes, owner, signs
+
+
+@cache
+def _is_written() -> np.ndarray:
+    """(0x3002,) bool: False for white space and NUL; beyond the last there is no white space."""
+    return np.array([code > 0 and not chr(code).isspace() for code in range(0x3002)])
+
+
 def _by_model(least: float) -> Callable[[str], str]:
-    """Sample -> ISO 639 code by the model, "und" for a short sample or a probability below least."""
+    """Text -> ISO 639 code by the model, "und" for a short sample or a probability below least."""
     predict = None
 
-    def tell(sample: str) -> str:
+    def tell(text: str) -> str:
         nonlocal predict
+        sample = _short_sample(text)
         letters = sum(map(str.isalpha, sample))
         if letters < FEWEST:
             return UNKNOWN
@@ -219,6 +305,15 @@ def _by_model(least: float) -> Callable[[str], str]:
         return label.removeprefix("__label__") if probability >= least else UNKNOWN
 
     return tell
+
+
+def _short_sample(text: str) -> str:
+    """What the model is asked about, in one line."""
+    if len(text) <= 3 * PIECE:
+        return " ".join(text.split())
+    middle = (len(text) - PIECE) // 2
+    pieces = (text[:PIECE], text[middle : middle + PIECE], text[-PIECE:])
+    return " ".join(" ".join(piece.split())[:MODEL_PIECE] for piece in pieces)
 
 
 def _model() -> Callable:

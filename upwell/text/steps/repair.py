@@ -12,11 +12,14 @@ Code keeps its characters as they are but for what `clean` takes away: a program
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from upwell.text import Document, rewritten
-from upwell.text.clean import beyond_ascii, clean
+from upwell.text.clean import SPACES, UNUSUAL, beyond_ascii, clean
+from upwell.text.signatures import codes
 
 REPAIRED, CLEANED, FOLDED = "mojibake repaired", "cleaned", "compatibility forms folded"
 FORMS = ("NFC", "NFKC")
@@ -28,6 +31,8 @@ USUAL = frozenset(
     "发發后後作里裡用道行所然家种種事成方多经經么麼去法学學如都同现現当當没沒动動面起看定天分还還进進好小部其些主样樣理心"
     "她本前开開但因只从從想实實，。、：；！？“”‘’（）《》—…·–"
 )
+PAGES = ("cp1252", "cp1250", "cp1251", "mac_roman", "cp437")
+SHIFT_JIS = "縺繧繝"  # the first two bytes of all kana
 LOST = "\ufffd"
 MOST_LOST = 0.1  # of the characters that were read again; beyond this a text is not worth the repair
 FEWEST = 3  # characters that were read again, in all of a text
@@ -76,6 +81,77 @@ def step(settings: Settings) -> Callable[[Document], Document]:
     return repaired
 
 
+def suspects(settings: Settings) -> Callable[[Sequence[Document]], list[bool]]:
+    """A function that tells of many documents at once which of them `step` may change."""
+    table = _marks(settings)
+
+    def asked(documents: Sequence[Document]) -> list[bool]:
+        found = _suspected([text for one in documents for text in (one.text, one.title)], table)
+        return [bool(asked) or one.fields is not None
+                for asked, one in zip(found.reshape(-1, 2).any(axis=1), documents, strict=True)]  # fmt: skip
+
+    return asked
+
+
+def _suspected(texts: list[str], table: np.ndarray) -> np.ndarray:
+    """(texts,) bool: False where nothing would be repaired."""
+    joined = "\0".join([*texts, "\0\0"])
+    if joined.count("\0") != len(texts) + 2:
+        return np.ones(len(texts), bool)  # a NUL in a text, which goes; rare enough
+    signs = codes(joined)
+    marks = table.take(signs, mode="clip")
+    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1) - 1
+    together = (marks[:-1] << 1) & marks[1:] & (END | FOLLOW) | marks[:-1] & ODD
+    breaks, high = np.flatnonzero(signs == 10), np.flatnonzero(marks & HIGH != 0)
+    places = [np.flatnonzero(together != 0), _rows(breaks, 4), _rows(high, 4)]
+    places += [breaks[(signs[breaks - 1] == 0) | (signs[breaks + 1] == 0)]]
+    pairs = np.flatnonzero(marks & PAIR != 0)
+    pairs = pairs[(marks[pairs + 3] & PAIR != 0) & (signs[pairs + 1] > 127) & (signs[pairs + 2] > 127)]
+    rare = np.flatnonzero(marks & RARE != 0)
+    rare = rare[np.isin(signs[rare + 1], [ord(sign) for sign in "ЂÄÇ"])]
+    found = np.zeros(len(texts) + 3, bool)
+    found[np.searchsorted(ends, np.concatenate([*places, pairs, rare]))] = True
+    return found[: len(texts)]
+
+
+def _rows(places: np.ndarray, count: int) -> np.ndarray:
+    """Where so many places in a row stand side by side."""
+    return places[: 1 - count][places[count - 1 :] - places[: 1 - count] == count - 1]
+
+
+ODD, SPACE, END, LEAD, FOLLOW, PAIR, HIGH, RARE = (1 << bit for bit in range(8))
+"""Marks of characters: something to take away; a space; a line end; what may begin and continue a character of UTF-8 in
+a code page; half a character of UTF-8 in GBK; what GBK looks like in Latin-1; a beginning that words have as well."""
+
+
+def _marks(settings: Settings) -> np.ndarray:
+    """(65,537,) uint8: the marks of each code point of the first plane, the last for all beyond it."""
+    marks, plane = np.zeros(0x10001, np.uint8), "".join(map(chr, range(0x10000)))
+
+    def mark(signs: Iterable[str], value: int) -> None:
+        marks[[ord(sign) for sign in signs]] |= value
+
+    mark((sign[0] for sign in UNUSUAL.finditer(plane, 0x80)), ODD)
+    mark(plane[1:9] + plane[11:32] + "\x7f", ODD)
+    mark(SPACES, SPACE)
+    mark("\n\0", END)
+    marks[0x10000] = ODD  # emoji and rare characters are seldom enough
+    if settings.form == "NFKC":
+        marks[0x80:] |= ODD
+    if settings.mojibake:
+        sure, halves = _gbk_halves()
+        mark(sure + SHIFT_JIS, ODD)
+        mark(halves, PAIR)
+        marks[0xA1:0xFF] |= HIGH
+        marks[0xC2:0xF5] |= LEAD
+        mark("ĂÄĹÂĐŃРСВГ√├┬╨╤", LEAD)
+        mark("в‚Γ", RARE)
+        marks[0x80:0xC0] |= FOLLOW
+        for page in PAGES:
+            mark(bytes(range(0x80, 0xC0)).decode(page, errors="ignore"), FOLLOW)
+    return marks
+
+
 Reading = tuple[Callable[[str], object], Callable[[str], tuple[str, int]]]
 """A cheap look at the characters beyond ASCII, true for all mojibake of a kind and for little else; and
 a text -> the text read again where that makes sense, and in how many places."""
@@ -102,8 +178,7 @@ def _code_pages() -> Reading:
 
 def _code_page_signs() -> re.Pattern[str]:
     """A first byte of a UTF-8 character and one that continues it, as they look in each code page."""
-    follow = {page: _class(bytes(range(0x80, 0xC0)), page) for page in ("cp1252", "cp1250", "cp1251", "mac_roman")}
-    follow |= {"cp437": _class(bytes(range(0x80, 0xC0)), "cp437")}
+    follow = {page: _class(bytes(range(0x80, 0xC0)), page) for page in PAGES}
     # one class first, so that the search runs over healthy text at full speed; then what must follow which
     return re.compile(
         "[\x80-\x84\x86-\x9f\xc2-\xf4ĂĹĐŃ√├┬╨╤РСВГв‚Γ](?:"
@@ -125,16 +200,20 @@ def _class(values: bytes, page: str) -> str:
 
 
 def _utf8_as_gbk() -> Reading:
-    first = {lead: [bytes([lead, second]) for second in range(0x80, 0xC0)] for lead in range(0xE4, 0xEA)}
-    pairs = "".join(pair.decode("gbk") for pairs in first.values() for pair in pairs)
     # of punctuation one suffices (no text has 锛 by itself), of letters two, one and a half characters apart
-    sure = "鈥銆锛"
+    sure, pairs = _gbk_halves()
     signs = re.compile(f"[{sure}{pairs}](?:(?<=[{sure}])|[^\x00-\x7f]{{2}}[{pairs}])")
     return signs.search, lambda text: _pairs_read_again(text, signs, "gb18030")
 
 
+def _gbk_halves() -> tuple[str, str]:
+    """What the first two bytes of punctuation look like, and those of letters."""
+    first = [bytes([lead, second]) for lead in range(0xE4, 0xEA) for second in range(0x80, 0xC0)]
+    return "鈥銆锛", b"".join(first).decode("gbk")
+
+
 def _utf8_as_shift_jis() -> Reading:
-    signs = re.compile("[縺繧繝]")  # the first two bytes of all kana
+    signs = re.compile(f"[{SHIFT_JIS}]")
     return signs.search, lambda text: _pairs_read_again(text, signs, "cp932")
 
 
