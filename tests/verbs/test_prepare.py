@@ -180,6 +180,16 @@ def test_a_binary_file_among_the_texts_is_refused_or_left_out_by_wish(tmp_path, 
     assert "1 file or line could not be read" in capsys.readouterr().err
 
 
+def test_what_is_left_out_by_wish_is_counted_beyond_what_is_listed(tmp_path, capsys):
+    text = corpus(tmp_path / "text")
+    (text / "noise.jsonl").write_text("not json\n" * 70, encoding="utf-8")
+    words = [str(text), "--out", str(tmp_path / "out"), "--skip-unreadable", "--max-errors", "3"]
+    assert cli.main(["prepare", *words]) == 0
+    assert "70 files or lines could not be read and stayed out" in capsys.readouterr().err
+    found = opened(tmp_path / "out").report
+    assert found["unreadable"] == 70 and len(found["faults"]) == 3
+
+
 def test_a_file_that_cannot_be_opened_is_told_with_the_other_faults_or_left_out_by_wish(tmp_path, capsys):
     text = corpus(tmp_path / "text")
     (text / "lost.txt").symlink_to(tmp_path / "nowhere")

@@ -113,7 +113,8 @@ def build(
     parts = {name: [Path(f"{block.path}.{name}.jsonl") for block in stored] for name in ("train", "heldout")}
     parts["dropped"] = [Path(f"{block.path}.{name}.jsonl") for block in stored for name in ("dropped", "left")]
     originals = {name: value for summary in summaries for name, value in summary["originals"].items()}
-    return Corpus(parts, counted(work, summaries, finished), samples(summaries, finished),
+    tally = counted(work, summaries, finished) | {"unreadable": faults.count}
+    return Corpus(parts, tally, samples(summaries, finished),
                   [str(fault) for fault in faults.first], originals)  # fmt: skip
 
 

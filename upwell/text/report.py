@@ -315,6 +315,8 @@ def _sentences(manifest: Mapping, key: str) -> str:
     """What could not be read, or is worth a look: one below the other."""
     rows = [f"<li>{safe(str(one))}</li>" for one in manifest.get(key, [])]
     listed = folded(rows, FAULTS, lambda part: f'<ul class="faults {key}">{"".join(part)}</ul>')
+    rest = manifest.get("unreadable", 0) - len(rows) if key == "faults" else 0
+    listed += f'<p class="note">{both(word("rest unreadable", n=f"{rest:,}"))}</p>' if rest > 0 else ""
     return _section(key, listed) if rows else ""
 
 

@@ -71,6 +71,9 @@ WORDS = {
     "faults about": (
         "Each with the place, what was found and what was expected.", "列出位置、发现了什么、应当是什么。",
     ),
+    "rest unreadable": (
+        "{n} more of them; --max-errors lists as many as you like.", "另有 {n} 处；--max-errors 可列出更多。",
+    ),
     "notes": ("Worth a look", "值得一看"),
     "notes about": (
         "Each of these examples is in order by itself, and all of them were kept; a whole file shows what is odd.",

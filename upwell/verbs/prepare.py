@@ -169,7 +169,7 @@ def show(made: Prepared) -> None:
             what = "1 document was" if count == 1 else f"{count:,} documents were"
             terminal.say(f"{what} read as {encoding}; if that is wrong, say --encoding.")
     if found["faults"]:
-        left = len(found["faults"])
+        left = found.get("unreadable", len(found["faults"]))
         what = "1 file or line" if left == 1 else f"{left:,} files or lines"
         terminal.say(f"{what} could not be read and stayed out, first: {found['faults'][0]}")
     if found["tasks"].get("chat") and not found["template"]:
