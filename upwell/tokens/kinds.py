@@ -18,6 +18,7 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 from upwell.errors import DataError
 from upwell.tokens import markers, unigram
 from upwell.tokens import tokenizer as bpe
+from upwell.tokens.rules import SPACE, UNIGRAM_PIECES
 from upwell.tokens.tokenizer import Tokenizer, beside
 from upwell.tokens.words import counted, letters
 
@@ -26,26 +27,11 @@ NORMAL_FORMS = ("", "nfc", "nfkc")
 BERT = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SENTENCEPIECE = ("<unk>", "<s>", "</s>", "<pad>")
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
-SPACE = "\u2581"
 COVERED = 0.9995    # share of all characters that are pieces of their own; SentencePiece's usual one
 SEEDS = 4           # times as many pieces to begin with as are wanted
 LONGEST_PIECE = 16
 NO_PIECE = -10_000.0    # the score of what no text may turn into: special tokens, bytes
 PRINTED = "".join(map(chr, range(33, 127)))
-
-# As tokenizer.PIECES, in the spelling in which spaces are U+2581.
-UNIGRAM_PIECES = "|".join(
-    (
-        r"\p{Han}+",
-        rf"{SPACE}?[\p{{L}}\p{{M}}&&[^\p{{Han}}]]+",
-        rf"{SPACE}?\p{{N}}{{1,2}}",
-        rf"{SPACE}?[^\s{SPACE}\p{{L}}\p{{M}}\p{{N}}]+",
-        rf"{SPACE}+(?={SPACE}[^\s{SPACE}])",  # leading white space; the last space goes with what follows
-        rf"{SPACE}+",
-        r"[\r\n]+",
-        r"\s+",
-    )
-)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import tokenizers
 from tokenizers import Regex, decoders, models, pre_tokenizers
 
 from upwell.errors import DataError
-from upwell.tokens.tokenizer import END, Tokenizer, _byte_alphabet, beside
+from upwell.tokens.rules import byte_alphabet
+from upwell.tokens.tokenizer import END, Tokenizer, beside
 
 ENDINGS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 BEFORE, LARGE, SMALL = r"[^\r\n\p{L}\p{N}]?", r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
@@ -36,7 +37,7 @@ LAST = {"gpt2": 50_256, "o200k": 199_999}  # the id of the end-of-text token
 def tokenizer(name: str, content: bytes) -> Tokenizer:
     """The tokenizer of that name ("gpt2" or "o200k") from its rank file. Raises DataError for a damaged one."""
     ranks = _read(name, content)
-    spelled = {byte: letter for letter, byte in _byte_alphabet().items()}
+    spelled = {byte: letter for letter, byte in byte_alphabet().items()}
 
     def spell(token: bytes) -> str:
         return "".join(spelled[byte] for byte in token)

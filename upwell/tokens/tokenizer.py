@@ -23,29 +23,14 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, tra
 
 from upwell.atomic import write_file
 from upwell.errors import CheckpointError, DataError
+from upwell.tokens import fast
+from upwell.tokens.rules import PIECES, byte_alphabet
 from upwell.tokens.words import at_once
 
 END = "<|endoftext|>"
 ALPHABET = 256
 BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 USUAL_ENDS = (END, "</s>", "<|end_of_text|>", "<eos>", "[SEP]")
-
-# Merges never cross these borders. Han characters are words of their own beside other letters, because a
-# Chinese sentence that holds a Latin name has no spaces around it; at most two digits, so that numbers are
-# cut alike everywhere and do not fill a small vocabulary; white space that leads a line (code) stays in one
-# piece.
-PIECES = "|".join(
-    (
-        r"'(?:[sdmtSDMT]|ll|LL|ve|VE|re|RE)(?!\p{L})",  # English endings: 's, 'll
-        r"\p{Han}+",
-        r"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}&&[^\p{Han}]]+",  # a word with the space or sign before it
-        r" ?\p{N}{1,2}",
-        r" ?[^\s\p{L}\p{N}]+[\r\n]*",  # signs, with the line's end after them
-        r"\s*[\r\n]+",
-        r"\s+(?!\S)",
-        r"\s+",
-    )
-)
 
 
 class Tokenizer:
@@ -78,14 +63,19 @@ class Tokenizer:
 
     def encode_stream(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
         """Ids (uint32) of each text, in order: on all cores, the next million characters while these are used."""
+        quick = fast.of(self._inner)
+        first, second = (quick.learnt, quick.rows) if quick else (self._encodings, _arrays)
         with ThreadPoolExecutor(1) as ahead:
             waiting: deque = deque()
             for some in at_once(texts):
-                waiting.append(ahead.submit(self._inner.encode_batch_fast, some, add_special_tokens=False))
+                waiting.append(ahead.submit(first, some))
                 if len(waiting) > 1:
-                    yield from (np.array(one.ids, dtype=np.uint32) for one in waiting.popleft().result())
+                    yield from second(*waiting.popleft().result())
             for last in waiting:
-                yield from (np.array(one.ids, dtype=np.uint32) for one in last.result())
+                yield from second(*last.result())
+
+    def _encodings(self, texts: Sequence[str]) -> tuple[list[tokenizers.Encoding]]:
+        return (self._inner.encode_batch_fast(texts, add_special_tokens=False),)
 
     def encode_source(self, text: str) -> list[int]:
         """Ids of a text as an encoder reads it: with the begin and end tokens that tokenizer.json asks for."""
@@ -218,6 +208,10 @@ def beside(named: Mapping[str, str]) -> dict[str, str]:
     return {BESIDE[0]: json.dumps(config, indent=2) + "\n"}
 
 
+def _arrays(encodings: Iterable[tokenizers.Encoding]) -> Iterator[np.ndarray]:
+    return (np.array(one.ids, dtype=np.uint32) for one in encodings)
+
+
 def _end_of(folder: Path) -> str | int | None:
     """What a folder says its end-of-text token is: eos_token by name, else eos_token_id by number."""
     named = _read_json(folder / "tokenizer_config.json").get("eos_token")
@@ -267,7 +261,7 @@ def _piece_to_bytes(definition: dict):
     """The function from a vocabulary's spelling of a token to its bytes, by what the decoder says it is."""
     kinds = _kinds(definition.get("decoder")) | _kinds(definition.get("pre_tokenizer"))
     if "ByteLevel" in kinds:
-        table = _byte_alphabet()
+        table = byte_alphabet()
         return lambda piece: bytes(table[character] for character in piece)
     if "ByteFallback" in kinds or "Metaspace" in kinds:
         return _from_sentencepiece
@@ -294,10 +288,3 @@ def _kinds(part: dict | None) -> set[str]:
         return set()
     inner = part.get("decoders", []) + part.get("pretokenizers", [])
     return {part.get("type", "")}.union(*(_kinds(one) for one in inner))
-
-
-def _byte_alphabet() -> dict[str, int]:
-    """GPT-2's spelling of bytes as visible characters: Latin-1's own where visible, else 256 and onward."""
-    visible = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    hidden = [byte for byte in range(256) if byte not in visible]
-    return {chr(byte): byte for byte in visible} | {chr(256 + n): byte for n, byte in enumerate(hidden)}
