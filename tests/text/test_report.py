@@ -234,3 +234,11 @@ def test_the_table_is_drawn_by_the_terminal(capsys):
 
     terminal.table("What went and why", report.COLUMNS, table(CASES["hostile"][0]))
     assert "\x1b[31m" not in capsys.readouterr().out
+
+
+def test_samples_stand_in_the_order_of_the_steps():
+    steps = [{"name": name, "in": 9, "dropped": {"x": 1}} for name in ("length", "quality", "exact")]
+    keys = ("exact: x", "elsewhere: x", "quality: b", "length: x", "quality: a")
+    text = page({"steps": steps}, {key: [{"source": "a", "text": f"({key})"}] for key in keys})
+    places = [text.index(f"({key})") for key in ("length: x", "quality: a", "quality: b", "exact: x", "elsewhere: x")]
+    assert places == sorted(places)

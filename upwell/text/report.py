@@ -69,7 +69,9 @@ addEventListener("beforeprint", () => document.querySelectorAll("details.rest").
 
 def page(manifest: Mapping, samples: Mapping[str, Sequence[Mapping]] | None = None) -> str:
     """The whole page. A manifest with missing parts gives a page without them."""
-    samples = {key: found for key, found in (samples or {}).items() if found}
+    order = [str(step.get("name")) for step in manifest.get("steps", [])]
+    samples = {key: found for key, found in sorted((samples or {}).items(), key=lambda one: _place(one[0], order))
+               if found}  # fmt: skip
     anchors = {key: f"sample-{number}" for number, key in enumerate(samples, 1)}
     style = resources.files("upwell.text").joinpath("report.css").read_text(encoding="utf-8")
     parts = (
@@ -104,6 +106,12 @@ def table(manifest: Mapping) -> list[tuple[str, str, str, str, str]]:
         (name, f"{left:>{wide},}", f"{gone:>{wide},}" if gone else "", share_of(gone, came) if gone else "", why)
         for name, left, gone, came, why in rows
     ]
+
+
+def _place(key: str, order: Sequence[str]) -> tuple[int, str]:
+    """Where the samples of "step: reason" stand: by the order of the steps."""
+    step = key.partition(": ")[0]
+    return order.index(step) if step in order else len(order), key
 
 
 # ---- parts of the page ----
