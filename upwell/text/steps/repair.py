@@ -75,8 +75,7 @@ def step(settings: Settings) -> Callable[[Document], Document]:
 
     def repaired(document: Document) -> Document:
         rewrite = clean_only if document.kind == "code" else repair
-        healthy = document.fields is None and all(rewrite(text)[0] == text for text in (document.text, document.title))
-        return document if healthy else rewritten(document, rewrite)
+        return rewritten(document, rewrite)
 
     return repaired
 
