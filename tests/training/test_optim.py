@@ -40,7 +40,7 @@ def test_muon_equals_torchs_own(monkeypatch):
     plain = ((3.4445, -4.7750, 2.0315),) * 5  # torch's rounds
     monkeypatch.setattr(optim, "ROUNDS", plain)
     monkeypatch.setattr(optim, "SAFETY", 1.0)
-    a = optim.Muon(ours, Optim(matrix_rate=0.02, weight_decay=0.1))
+    a = optim.Muon([{"params": ours}], Optim(matrix_rate=0.02, weight_decay=0.1))
     b = torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1, momentum=0.95, nesterov=True)
     for step in range(4):
         for x, y in zip(ours, theirs, strict=True):

@@ -101,22 +101,22 @@ def test_other_settings_in_the_same_folder_are_refused(prepared, tmp_path):
 
 def test_a_full_disk_while_saving_is_one_sentence_and_the_state_before_stays(prepared, tmp_path, monkeypatch, capsys):
     from upwell import cli
-    from upwell.training import state
+    from upwell.training import tensors
 
     run = ["pretrain", str(prepared), "--out", str(tmp_path), *SMALL, "--training.compile", "off", "--samples", "0"]
-    real, saves = state.save_file, []
+    real, saves = tensors.write, []
 
-    def full_at_the_second_state(tensors, path):
+    def full_at_the_second_state(path, found):
         saves.append(path)
         if len(saves) == 3:  # weights, memory, weights
             raise OSError(errno.ENOSPC, "No space left on device")
-        real(tensors, path)
+        real(path, found)
 
-    monkeypatch.setattr(state, "save_file", full_at_the_second_state)
+    monkeypatch.setattr(tensors, "write", full_at_the_second_state)
     assert cli.main([*run, "--save-steps", "5"]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert "disk is full" in said and [p.name for p in (tmp_path / "state").iterdir()] == ["step-00000005"]
-    monkeypatch.setattr(state, "save_file", real)
+    monkeypatch.setattr(tensors, "write", real)
     assert cli.main([*run, "--save-steps", "5"]) == 0
     assert "Going on with" in capsys.readouterr().err
 

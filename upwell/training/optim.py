@@ -1,15 +1,23 @@
-"""Optimizers: Muon for the matrices inside the blocks, AdamW for everything else, or AdamW for all.
+"""Optimizers: one for all, or Muon for the matrices inside the blocks and AdamW for everything else.
 
-Sources: Loshchilov and Hutter 2019, arXiv 1711.05101 (AdamW); Jordan et al. 2024, "Muon: an optimizer for the hidden
-layers of neural networks".
+    optimizers = build(model, s)             # over what asks for gradients; groups by rate and decay
+    set_rate(optimizers, factor, step, s)    # before each step
+    tensors(model, optimizers)               # all that they remember, by parameter name: written, or copied into
+
+What an optimizer remembers is there from the beginning, zeros, so that memory does not grow at the first step and a
+resume copies into it. AdamW and SGD are torch's. Sources: Loshchilov and Hutter 2019, arXiv 1711.05101 (AdamW);
+Shazeer and Stern 2018, arXiv 1804.04235 (Adafactor); Jordan et al. 2024, "Muon: an optimizer for the hidden layers of
+neural networks"; Clark et al. 2020, arXiv 2003.10555 (rates that fall from layer to layer).
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, SettingsError
+from .parallel import local, together
 from .settings import Optim
 
 # Each round maps a singular value s to a s + b s^3 + c s^5; the five together bring [0.001, 1] into 1 +- 0.15. They are
@@ -31,27 +39,76 @@ class Muon(torch.optim.Optimizer):
     Matrices of one shape are stacked and orthogonalised together.
     """
 
-    def __init__(self, matrices: list[nn.Parameter], s: Optim):
-        super().__init__(matrices, {"lr": s.matrix_rate})
-        self.s = s
-        shapes = defaultdict(list)
-        for p in matrices:
-            shapes[tuple(p.shape)].append(p)
-        self.stacks = list(shapes.values())
-        self.moments = [torch.zeros(len(ps), *ps[0].shape, device=ps[0].device) for ps in self.stacks]
+    def __init__(self, groups: list, s: Optim):
+        super().__init__(groups, {"lr": s.matrix_rate, "momentum": s.momentum, "weight_decay": s.weight_decay})
+        for p in (p for group in self.param_groups for p in group["params"]):
+            self.state[p]["momentum"] = torch.zeros_like(p)
 
     @torch.no_grad()
     def step(self, closure=None):
-        rate, s = self.param_groups[0]["lr"], self.s
-        momentum = self.param_groups[0].get("momentum", s.momentum)
-        for matrices, moment in zip(self.stacks, self.moments, strict=True):
-            gradient = torch.stack([p.grad for p in matrices])
-            moment.lerp_(gradient, 1 - momentum)
-            update = orthogonal(gradient.lerp_(moment, momentum))  # in float32: bfloat16 diverges in the first round
-            tall = max(1.0, matrices[0].shape[0] / matrices[0].shape[1]) ** 0.5
-            if s.weight_decay:
-                torch._foreach_mul_(matrices, 1 - rate * s.weight_decay)
-            torch._foreach_add_(matrices, list(update.unbind()), alpha=-rate * tall)
+        for group in self.param_groups:
+            shapes = defaultdict(list)
+            for p in group["params"]:
+                if p.grad is not None:
+                    shapes[tuple(p.shape)].append(p)
+            for matrices in shapes.values():
+                self.update(matrices, group["lr"], group["momentum"], group["weight_decay"])
+
+    def update(self, matrices: list[nn.Parameter], rate: float, momentum: float, decay: float) -> None:
+        """One step of matrices of one shape."""
+        gradients, here = [local(p.grad) for p in matrices], [local(p) for p in matrices]
+        moments = [local(self.state[p]["momentum"]) for p in matrices]
+        torch._foreach_lerp_(moments, gradients, 1 - momentum)
+        torch._foreach_lerp_(gradients, moments, momentum)
+        update = together(torch.stack(gradients), matrices[0], orthogonal)  # float32: bfloat16 diverges in a round
+        tall = max(1.0, matrices[0].shape[0] / matrices[0].shape[1]) ** 0.5
+        if decay:
+            torch._foreach_mul_(here, 1 - rate * decay)
+        torch._foreach_add_(here, list(update.unbind()), alpha=-rate * tall)
+
+
+class Adafactor(torch.optim.Optimizer):
+    """Adam without momentum whose squares of a matrix are remembered as one row and one column of means.
+
+    A step is `lr` times the length of its parameter (the root of its mean square, at least FLOOR), and no longer than
+    that. torch's own lets lr fall as 1 / sqrt(step) beside any schedule; this one does not.
+    """
+
+    TINY, FLOOR, FORGETS = 1e-30, 1e-3, 0.8
+
+    def __init__(self, groups: list, s: Optim):
+        super().__init__(groups, {"lr": s.rate, "weight_decay": s.weight_decay})
+        for p in (p for group in self.param_groups for p in group["params"]):
+            wide = p.dim() >= 2
+            sides = {"row": p.shape[:-1], "column": p.shape[:-2] + p.shape[-1:]} if wide else {"square": p.shape}
+            self.state[p] = {"step": torch.zeros(())} | {name: p.new_zeros(shape) for name, shape in sides.items()}
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    self.update(p, group["lr"], group["weight_decay"])
+
+    def update(self, p: nn.Parameter, rate: float, decay: float) -> None:
+        """One step of one parameter."""
+        state, gradient = self.state[p], p.grad
+        state["step"] += 1
+        new, square = state["step"].item() ** -self.FORGETS, gradient.square() + self.TINY
+        if "row" in state:
+            row, column = state["row"].lerp_(square.mean(-1), new), state["column"].lerp_(square.mean(-2), new)
+            scale = (row / row.mean(-1, keepdim=True)).rsqrt_().unsqueeze(-1) * column.rsqrt().unsqueeze(-2)
+        else:
+            scale = state["square"].lerp_(square, new).rsqrt()
+        change = scale.mul_(gradient)
+        length, size = root_mean_square(change), root_mean_square(p)
+        p.mul_(1 - rate * decay)
+        p.sub_(change * (rate * size.clamp(min=self.FLOOR) / length.clamp(min=1.0)))
+
+
+def root_mean_square(x: Tensor) -> Tensor:
+    """The length of a number in x, 0-d."""
+    return x.square().mean().sqrt()
 
 
 def orthogonal(x: Tensor) -> Tensor:
@@ -84,21 +141,58 @@ def in_gram_space(x: Tensor) -> Tensor:
 
 
 def build(model: nn.Module, s: Optim) -> list[torch.optim.Optimizer]:
-    """The optimizers for a model."""
-    inner = [p for n, p in model.named_parameters() if ".blocks." in n and p.ndim == 2] if s.name == "muon" else []
-    taken = {id(p) for p in inner}
-    rest = [(n, p) for n, p in model.named_parameters() if id(p) not in taken]
-    rates = {"embed": s.embed_rate or s.rate, "head": s.head_rate or s.rate}
-    groups = defaultdict(list)
-    for name, p in rest:
-        groups[rates.get(name.split(".")[0], s.rate), s.weight_decay if p.ndim >= 2 else 0.0].append(p)
-    groups = [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
-    adam = torch.optim.AdamW(groups, betas=(s.beta1, s.beta2), eps=1e-10 if s.name == "muon" else 1e-8, fused=True)
-    optimizers = [adam] + ([Muon(inner, s)] if inner else [])
+    """The optimizers for what learns in a model. SettingsError where nothing does."""
+    learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    if not learning:
+        raise SettingsError("found a model in which nothing learns; expected a parameter that is not frozen")
+    inner, rest = defaultdict(list), defaultdict(list)
+    peaks = {"embed": s.embed_rate or s.rate, "head": s.head_rate or s.rate}
+    for name, p in learning:
+        share = s.layer_decay ** below(name, model)
+        if s.name == "muon" and ".blocks." in name and p.ndim == 2:
+            inner[s.matrix_rate * share, s.weight_decay].append(p)
+        else:
+            peak = peaks.get(name.split(".")[0], s.rate)
+            rest[peak * share, s.weight_decay if p.ndim >= 2 else 0.0].append(p)
+    optimizers = [make(groups_of(rest), s)] if rest else []
+    optimizers += [Muon(groups_of(inner), s)] if inner else []
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
     return optimizers
+
+
+def groups_of(found: Mapping[tuple[float, float], list[nn.Parameter]]) -> list[dict]:
+    """(rate, decay) -> parameters, as torch's groups."""
+    return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in found.items()]
+
+
+def make(groups: list[dict], s: Optim) -> torch.optim.Optimizer:
+    """The optimizer of everything that is not Muon's, with its memory."""
+    if s.name == "adafactor":
+        return Adafactor(groups, s)
+    if s.name == "sgd":
+        made = torch.optim.SGD(groups, momentum=s.momentum, nesterov=s.nesterov and s.momentum > 0)
+        kept = ("momentum_buffer",) if s.momentum else ()
+    else:
+        made = torch.optim.AdamW(groups, betas=(s.beta1, s.beta2), eps=1e-10 if s.name == "muon" else 1e-8, fused=True)
+        kept = ("exp_avg", "exp_avg_sq")
+    for p in (p for group in groups for p in group["params"]):
+        counter = {} if s.name == "sgd" else {"step": torch.zeros((), device=p.device)}
+        made.state[p] = counter | {key: torch.zeros_like(p) for key in kept}
+    return made
+
+
+def below(name: str, model: nn.Module) -> int:
+    """How many layers stand above a parameter in its stack: 0 for the head, 1 for the last block."""
+    side, _, rest = name.partition(".")
+    if side == "embed":
+        side = "encoder" if model.encoder is not None else "decoder"
+    stack = getattr(model, side) if side in ("encoder", "decoder") else None
+    if stack is None or rest.startswith("norm."):
+        return 0
+    place = int(rest.split(".")[1]) if rest.startswith("blocks.") else -1
+    return len(stack.blocks) - place
 
 
 def set_rate(optimizers: list[torch.optim.Optimizer], factor: float, step: int, s: Optim) -> None:
@@ -112,27 +206,26 @@ def set_rate(optimizers: list[torch.optim.Optimizer], factor: float, step: int, 
 
 
 def tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
-    """What the optimizers remember, by parameter name, for a file."""
-    adam, names = optimizers[0], {id(p): n for n, p in model.named_parameters()}
-    found = {f"adamw.{names[id(p)]}.{k}": v for p, state in adam.state.items() for k, v in state.items()}
-    for muon in optimizers[1:]:
-        for matrices, moment in zip(muon.stacks, muon.moments, strict=True):
-            found |= {f"muon.{names[id(p)]}": m.clone() for p, m in zip(matrices, moment, strict=True)}
+    """What the optimizers remember, by parameter name: the tensors themselves."""
+    names, found = {id(p): n for n, p in model.named_parameters()}, {}
+    for optimizer in optimizers:
+        kind = type(optimizer).__name__.lower()
+        for p, state in optimizer.state.items():
+            found |= {f"{kind}.{names[id(p)]}.{key}": value for key, value in state.items()}
     return found
 
 
-def restore(model: nn.Module, optimizers: list[torch.optim.Optimizer], found: dict[str, Tensor]) -> None:
-    """The way back of `tensors`; every one must be there and none left over."""
-    left, params = dict(found), dict(model.named_parameters())
-    names = {id(p): n for n, p in params.items()}
-    try:
-        for p in (p for group in optimizers[0].param_groups for p in group["params"]):
-            keys = {k: f"adamw.{names[id(p)]}.{k}" for k in ("step", "exp_avg", "exp_avg_sq")}
-            optimizers[0].state[p] = {k: left.pop(key).to(p.device) for k, key in keys.items()}
-        for muon in optimizers[1:]:
-            for matrices, moment in zip(muon.stacks, muon.moments, strict=True):
-                moment.copy_(torch.stack([left.pop(f"muon.{names[id(p)]}") for p in matrices]))
-    except KeyError as error:
-        raise CheckpointError(f"state: {error.args[0]} is missing; it belongs to another model or optimizer") from None
-    if left:
-        raise CheckpointError(f"state: {sorted(left)[0]} is unknown; it belongs to another model or optimizer")
+@torch.no_grad()
+def restore(model: nn.Module, optimizers: list[torch.optim.Optimizer], found: Mapping[str, Tensor]) -> None:
+    """Copy what `tensors` gave into the optimizers; every one must be there and none left over."""
+    wanted = tensors(model, optimizers)
+    fitting(wanted, found)
+    for name, tensor in wanted.items():
+        tensor.copy_(found[name])
+
+
+def fitting(wanted: Mapping, found: Mapping) -> None:
+    """CheckpointError where two sets of names differ."""
+    for names, what in ((wanted.keys() - found.keys(), "missing"), (found.keys() - wanted.keys(), "unknown")):
+        if names:
+            raise CheckpointError(f"state: {min(names)} is {what}; it belongs to another model or optimizer")
