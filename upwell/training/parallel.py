@@ -286,6 +286,11 @@ def local(t: Tensor) -> Tensor:
     return t.to_local() if hasattr(t, "to_local") else t
 
 
+def divided(model: nn.Module) -> bool:
+    """Whether several processes share one copy of a model's weights."""
+    return any(hasattr(p, "to_local") for p in model.parameters())
+
+
 def place(t: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """(shape, offsets) of this process's part of a tensor in the whole."""
     if not hasattr(t, "to_local"):

@@ -81,9 +81,10 @@ class Saver:
             raise ServiceError(f"{self.home.parent}: not every process sees this folder; expected a file system that "
                                "all machines share; name an --out there")  # fmt: skip
 
-    def save(self, step: int, tensors: dict[str, Tensor], facts: dict) -> None:
-        """Copy this process's part of the tensors and write it in the background; waits for the save before."""
+    def save(self, state) -> None:
+        """Copy this process's part of a State and write it in the background; waits for the save before."""
         self.wait()
+        step, tensors, facts = state.step, flat(state.tensors()), state.facts()
         mine = {name: local(t).detach().to("cpu", copy=True).contiguous() for name, t in owned(tensors, self.group)}
         header = {name: [list(tensors[name].shape), list(place(tensors[name])[1])] for name in mine}
         self.written.clear()
@@ -153,6 +154,11 @@ class Saver:
         self.wait()
 
 
+def flat(tensors: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+    """{"model": {"embed.weight": t}} -> {"model.embed.weight": t}."""
+    return {f"{file}.{name}": t for file, found in tensors.items() for name, t in found.items()}
+
+
 def told(error: Exception | None) -> UpwellError:
     """What a process says whose own writing failed, or another's."""
     if error is None:
@@ -215,6 +221,13 @@ def opened(file: Path):
         return safe_open(file, framework="pt")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{file}: truncated or damaged ({error}); remove {file.parent} to begin anew") from None
+
+
+def newest(folder: Path, group: Alone) -> Path | None:
+    """The newest state under a run's folder as the first process sees it, or None; all ask together."""
+    found = sorted((Path(folder) / "state").glob("step-*"))
+    step = int(group.told(int(found[-1].name.removeprefix("step-")) if found else -1))
+    return None if step < 0 else Path(folder) / "state" / f"step-{step:08d}"
 
 
 class Reader:
