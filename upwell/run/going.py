@@ -20,7 +20,7 @@ from ..errors import CheckpointError, SettingsError
 from ..evaluation import Number, within
 from ..model import hub, preset
 from ..settings import plain
-from ..training import loop, optim, parallel, precision
+from ..training import averaging, loop, parallel, precision
 from ..training import state as states
 from ..training.record import Record
 from ..verbs.generate import usable_device
@@ -150,7 +150,7 @@ class Run:
         if hasattr(self.job.objective, "begun"):
             self.job.objective = self.job.objective.begun(model, self.job.options)
         self.sampler = self.job.sampler(self.training.rows, seed)
-        fresh = states.State(model, optim.build(model, self.training.optim))
+        fresh = states.begin(model, self.training)
         if self.old:
             states.restore(fresh, self.old)
             terminal.say(f"Going on with {self.folder} after step {fresh.step:,} of {self.training.steps:,}.")
@@ -166,7 +166,8 @@ class Run:
     def chosen(self) -> None:
         """Settle what the settings leave open: steps, micro-batches, checkpointing, precision."""
         s = self.settings
-        self.training = replace(self.training, precision=str(self.dtype).removeprefix("torch."))
+        if self.training.precision == "auto":
+            self.training = replace(self.training, precision=str(self.dtype).removeprefix("torch."))
         if s.whole_epochs:
             per_epoch = self.job.sampler(self.training.rows, self.training.seed).samples_per_epoch
             steps = max(1, math.ceil(s.whole_epochs * per_epoch / self.training.rows))
@@ -206,13 +207,18 @@ class Run:
                 with contextlib.suppress(Early):
                     loop.train(self.state, self.sampler, self.job.objective, self.job.options, self.training,
                                self.dtype, every, terminal.warn, self.group)  # fmt: skip
+        except loop.Unsound:
+            self.keep()
+            raise
         finally:
             if self.record:
                 self.record.close()
 
     def view(self):
         """The model for measuring and writing in between."""
-        return self.state.model if self.group.shards > 1 else beginning.twin_of(self.state.model, self.settings)
+        if self.group.shards > 1:
+            return self.state.model
+        return averaging.shown(beginning.twin_of(self.state.model, self.settings), self.state.average)
 
     def periodic(self) -> list:
         """(every, function) of what is done between steps, in order."""
@@ -343,7 +349,7 @@ def timed(job: Job, s: Running, training, dtype, group) -> tuple[float, float]:
     model = beginning.begun(job, s, training.seed, group.device)
     model = parallel.spread(model, group) if group.shards > 1 else model
     objective = job.objective.begun(model, job.options) if hasattr(job.objective, "begun") else job.objective
-    trial = states.State(model, optim.build(model, training.optim))
+    trial = states.begin(model, training)
 
     def seen(state, report) -> None:
         times.append((report.seconds, report.tokens))
