@@ -20,7 +20,8 @@ AT_ONCE = 1 << 20  # tokens
 CHINESE = b"(?:" + b"|".join(sign.encode() for sign in "。！？…") + b")"
 CLOSING = b"(?:[\"')\\]]|" + b"|".join(sign.encode() for sign in "”’」』）》】") + b")"
 STOP = re.compile(
-    rb"[.!?]+" + CLOSING + rb"*(?=\s)|" + CHINESE + rb"(?: ?" + CHINESE + rb")*(?: ?" + CLOSING + rb")*|[\r\n]\s*"
+    rb"(?<![.!?])[.!?]+" + CLOSING + rb"*(?:[ \t]{0,9}[\r\n]\s*|(?=\s))|"
+    + CHINESE + rb"(?: ?" + CHINESE + rb")*(?: ?" + CLOSING + rb")*|[\r\n]\s*"
 )
 SHORT = frozenset(
     b"mr mrs ms dr st prof gen col lt sgt capt rev hon sen rep gov jr sr vs etc no vol fig pp ed eds approx dept est "

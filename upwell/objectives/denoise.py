@@ -133,9 +133,12 @@ def sentinels(tokenizer: Tokenizer) -> np.ndarray:
 
 
 class Shape:
-    """How many places damaged texts take. most: tokens of the longest text; width: places of a row of targets."""
+    """How many places damaged texts take. most: tokens of the longest text; width: places of a row of targets.
 
-    def __init__(self, context: int, around: Signs, settings: Settings):
+    lengths: of the texts that there are; short ones have more to write than long ones, and so need a wider row.
+    """
+
+    def __init__(self, context: int, around: Signs, settings: Settings, lengths: np.ndarray | None = None):
         self.context, self.frame = context, 1 + (around.begin is not None)
         if settings.kind == "infill":
             self.most, self.width = context - self.frame, context
@@ -153,6 +156,10 @@ class Shape:
                             f"{context} has {spans[: self.most].max()} spans; make the tokenizer with `upwell "
                             "tokenizer --sentinels 100`, or set a shorter context.")  # fmt: skip
         self.width = int(written[: self.most].max())
+        if lengths is not None and len(lengths := lengths[lengths > 0]):
+            shorter = np.minimum(lengths, self.most) - 1
+            share = written[shorter].sum() / read[shorter].sum()
+            self.width = min(context, max(self.width, int(np.ceil(1.02 * share * context))))
         self.sizes = np.append(0, np.maximum(read, -(-written * context // self.width))[: self.most])
 
     def size(self, length: np.ndarray) -> np.ndarray:
@@ -171,7 +178,7 @@ class Denoise:
     def __init__(self, part: Part, seed: int, settings: Settings):
         self.store, self.settings, self.seed = part.store, settings, seed
         self.signs = signs(part.tokenizer, part.config, settings)
-        self.shape = Shape(part.context, self.signs, settings)
+        self.shape = Shape(part.context, self.signs, settings, np.diff(part.store.starts) - 1)
         self.rows = Rows(part.store, self.shape.most, self.shape.size, part.context, seed)
         ordered = settings.kind == "spans" or not settings.permute
         self.sentences = None if ordered else index(part.store, Spelling(part.tokenizer), WHOLE, part.cache)
