@@ -18,9 +18,9 @@ from pathlib import Path
 from .. import terminal
 from ..errors import CheckpointError, SettingsError
 from ..evaluation import Number, within
-from ..model import hub, preset
+from ..model import hub, preset, streamed
 from ..settings import plain
-from ..training import averaging, loop, parallel, precision
+from ..training import averaging, loop, parallel, precision, sharded
 from ..training import state as states
 from ..training.record import Record
 from ..verbs.generate import usable_device
@@ -33,6 +33,7 @@ from .stop import CtrlC, Stopped
 
 PROBE_STEPS, PROBE_SECONDS = (6, 60), 8.0  # at least and at most so many steps, and until so much time has passed
 LEAST_STEPS = 10
+MACHINES = ("shards", "silence")  # settings that say how processes work together, not what is learnt
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Result:
     """metric, value and step of the best evaluation, where one was asked for."""
     writes: bool
     """Whether the model writes texts."""
+    main: bool = True
+    """Whether this is the first of several processes."""
 
     @property
     def bits_per_byte(self) -> float:
@@ -66,7 +69,7 @@ class Result:
 def train(settings: Running) -> Result:
     """Train, or go on with a run that was stopped. Raises an UpwellError; the last saved state stays whole."""
     s = settings.training
-    group = parallel.join(usable_device(settings.device), getattr(s, "shards", 1), getattr(s, "patience", 10.0))
+    group = parallel.join(usable_device(settings.device), s.shards, s.silence)
     with group, parallel.plainly(group), quiet(group):
         run = Run(settings, group)
         if not run.over:
@@ -99,6 +102,7 @@ class Run:
         self.bits = self.bits_of_a_nat()
         self.state = self.begin()
         self.measured: tuple[int, dict] = (0, {})
+        self.saver: sharded.Saver | None = None
         self.best = Best(self.state.extra.setdefault("best", {}), settings.best, settings.patience)
 
     @property
@@ -116,7 +120,7 @@ class Run:
 
     def resumable(self) -> Path | None:
         """The newest state of this very run, or None; another run's folder is refused, not overwritten."""
-        found = states.newest(self.folder)
+        found = sharded.newest(self.folder, self.group)
         if found is None:
             there = [name for name in ("model.safetensors", "adapter") if (self.folder / name).exists()]
             if there:
@@ -137,7 +141,8 @@ class Run:
         return {
             "minutes": s.minutes, "epochs": s.whole_epochs, "objective": s.objective, "learn": plain(self.job.options),
             "model": plain(s.sizes), "adapters": plain(s.adapters), "freeze": list(s.frozen),
-            "training": plain(s.training), "best": s.best, "patience": s.patience,
+            "training": {name: value for name, value in plain(s.training).items() if name not in MACHINES},
+            "best": s.best, "patience": s.patience,
             "evaluations": s.evaluations if s.patience else 0, "data": self.job.identity,
         }  # fmt: skip
 
@@ -208,7 +213,7 @@ class Run:
                     loop.train(self.state, self.sampler, self.job.objective, self.job.options, self.training,
                                self.dtype, every, terminal.warn, self.group)  # fmt: skip
         except loop.Unsound:
-            self.keep()
+            self.keep(wait=True)
             raise
         finally:
             if self.record:
@@ -231,7 +236,7 @@ class Run:
     def stop(self, asked: bool) -> None:
         """Where Ctrl-C was pressed: keep the state between two steps, and end."""
         if self.group.any(asked):
-            self.keep()
+            self.keep(wait=True)
             raise Stopped(f"Stopped after step {self.state.step:,} of {self.training.steps:,}; everything is saved in "
                           f"{self.folder}, and the same command goes on from there.")
 
@@ -284,7 +289,7 @@ class Run:
     def heldout(self) -> tuple[dict[str, Number], within.Answers | None]:
         """Scores of the held-out part, and of what the model answers."""
         job, s = self.job, self.settings
-        with self.group.open(self.twin) as model:
+        with self.group.open(self.twin, self.averages()) as model:
             rows = min(16, self.training.micro_rows or self.training.rows)
             scores = within.measure(model, job.objective, job.held, job.options, rows, self.dtype).numbers
             given = list(islice(within.questions(job.objective, job.held, job.options), s.answers))
@@ -295,7 +300,7 @@ class Run:
 
     def write(self, state, report) -> None:
         """A few lines of the model's own, so that one sees it learn."""
-        with self.group.open(self.twin) as model:
+        with self.group.open(self.twin, self.averages()) as model:
             text = sample(model, self.job.tokenizer, self.settings.sample_tokens, seed=self.training.seed)
         if self.record:
             self.record(step=report.step, sample=text, tokens=report.tokens)
@@ -308,9 +313,15 @@ class Run:
         if self.settings.save_steps or self.group.told(float(late)):
             self.keep()
 
-    def keep(self) -> None:
-        """Write the state now."""
-        states.save(self.state, self.folder)
+    def keep(self, wait: bool = False) -> None:
+        """Write the state now; several processes do so in the background, unless they are to wait for it."""
+        if self.group.size > 1:
+            self.saver = self.saver or sharded.Saver(self.folder, self.group)
+            self.saver.save(self.state)
+            if wait:
+                self.saver.wait()
+        else:
+            states.save(self.state, self.folder)
         self.saved = time.monotonic()
 
     # ---- the end ----
@@ -322,17 +333,40 @@ class Run:
         if step != done.step:
             scores, _ = self.heldout()
         self.write_folder(self.folder)
-        self.keep()
+        self.keep(wait=True)
         best = dict(self.best.memory) if self.settings.best or self.settings.patience else {}
         c = self.job.config
         writes = c.decoder_layers > 0 and c.head.kind == "language"
-        return Result(self.folder, done.step, done.tokens, done.seconds, preset.count(self.twin), scores, best, writes)
+        return Result(self.folder, done.step, done.tokens, done.seconds, preset.count(self.twin), scores, best, writes,
+                      self.group.main)  # fmt: skip
+
+    def averages(self) -> dict:
+        """The averaged weights by name, where there are any: what is measured and written."""
+        return self.state.average.tensors if self.state.average else {}
 
     def write_folder(self, folder: Path) -> None:
         """An ordinary folder of the model as it is now."""
-        with self.group.open(self.twin) as model:
+        s = replace(self.settings, training=self.training)
+        if self.group.shards == 1:
             if self.group.main:
-                written.write(model, self.job, replace(self.settings, training=self.training), folder)
+                written.write(self.twin, self.job, s, folder)
+            return
+        model, job = self.state.model, self.job
+        weights = {**dict(model.named_parameters()), **dict(model.named_buffers()), **self.averages()}
+        if s.adapters:
+            parallel.handed(weights, list(weights), self.group,
+                            lambda read: self.write_adapted(read, weights, s, folder))  # fmt: skip
+        else:
+            parallel.handed(weights, streamed.names(model.config), self.group,
+                            lambda read: written.write(model, job, s, folder, read))  # fmt: skip
+
+    def write_adapted(self, read, names, s: Running, folder: Path) -> None:
+        """The same of a divided model with adapters, which the first process puts together in its memory."""
+        model = beginning.begun(self.job, s, self.training.seed, "cpu")
+        there = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        for name in names:
+            there[name].data.copy_(read(name))
+        written.write(model, self.job, s, folder)
 
 
 class Early(Exception):

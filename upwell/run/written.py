@@ -1,6 +1,7 @@
 """The folder that a run leaves: an ordinary Hugging Face folder; with adapters also theirs, in PEFT's format."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 from ..model import hub, lora, quantize
@@ -9,8 +10,11 @@ from .opening import Job
 from .settings import Running
 
 
-def write(model, job: Job, s: Running, folder: Path) -> None:
-    """Write the model with tokenizer, template, settings and hashes; adapters in the folder's `adapter`."""
+def write(model, job: Job, s: Running, folder: Path, read: Callable | None = None) -> None:
+    """Write the model with tokenizer, template, settings and hashes; adapters in the folder's `adapter`.
+
+    read(name): where the weights come from, one after the other; None: from the model.
+    """
     said = indented("settings", dump(s))
     if s.adapters:
         base = str(job.base.folder.resolve()) if job.base and job.base.folder else ""
@@ -18,7 +22,7 @@ def write(model, job: Job, s: Running, folder: Path) -> None:
         if not s.adapters.merge:
             return
         model = merged(model)
-    hub.save(hub.Checkpoint(model, job.tokenizer, model.config, where(job, folder), job.template), folder, said)
+    hub.save(hub.Checkpoint(model, job.tokenizer, model.config, where(job, folder), job.template), folder, said, read)
 
 
 def where(job: Job, folder: Path) -> Path:

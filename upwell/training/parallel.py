@@ -15,7 +15,7 @@ sharded inside and copied outside. The mesh has a third dimension of 1, "tensor"
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 
@@ -81,8 +81,11 @@ class Alone:
         """The length of the whole gradient, which is then shortened to at most `limit`; 0: left as it is."""
         return torch.nn.utils.clip_grad_norm_(parameters, limit or float("inf")).item()
 
-    def open(self, model: nn.Module):
-        """Inside, the model may be called in any way, by all processes together."""
+    def open(self, model: nn.Module, shown: Mapping[str, Tensor] | None = None):
+        """Inside, the model may be called in any way, by all processes together.
+
+        shown: weights by name that a divided model has meanwhile, such as their averages.
+        """
         return nullcontext(model)
 
     def barrier(self) -> None:
@@ -187,18 +190,19 @@ class Group(Alone):
         return Lesson(self, model, learn)
 
     @contextmanager
-    def open(self, model: nn.Module) -> Iterator[nn.Module]:
+    def open(self, model: nn.Module, shown: Mapping[str, Tensor] | None = None) -> Iterator[nn.Module]:
         """Inside, a sharded model gathers what stands outside its blocks once, and each block as it is called."""
         if self.shards == 1:
             yield model
             return
         model._get_fsdp_state()._lazy_init()  # else the block that is called first would take itself for the root
-        model.unshard()
-        try:
-            yield model
-        finally:
-            for part in [model, *units(model)]:
-                part.reshard()
+        with exchanged(model, shown or {}):
+            model.unshard()
+            try:
+                yield model
+            finally:
+                for part in [model, *units(model)]:
+                    part.reshard()
 
     def close(self) -> None:
         import torch.distributed as dist
@@ -286,9 +290,9 @@ def local(t: Tensor) -> Tensor:
     return t.to_local() if hasattr(t, "to_local") else t
 
 
-def divided(model: nn.Module) -> bool:
-    """Whether several processes share one copy of a model's weights."""
-    return any(hasattr(p, "to_local") for p in model.parameters())
+def divided(weights: Iterable[Tensor]) -> bool:
+    """Whether several processes share one copy of some weights."""
+    return any(hasattr(t, "to_local") for t in weights)
 
 
 def place(t: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -337,14 +341,40 @@ def together(parts: Tensor, divided: Tensor, function: Callable[[Tensor], Tensor
     rows = [max(0, min(each, m - each * r)) for r in range(size)]
     shares = [N * (r + 1) // size - N * r // size for r in range(size)]
     out, back = [k * rows[rank] * n for k in shares], [shares[rank] * k * n for k in rows]
-    flat = exchanged(parts.reshape(-1), out, back, group)
+    flat = swapped(parts.reshape(-1), out, back, group)
     mine = torch.cat([t.view(shares[rank], k, n) for t, k in zip(flat.split(back), rows, strict=True)], 1)
     done = function(mine) if shares[rank] else mine
-    flat = exchanged(torch.cat([t.reshape(-1) for t in done.split(rows, 1)]), back, out, group)
+    flat = swapped(torch.cat([t.reshape(-1) for t in done.split(rows, 1)]), back, out, group)
     return torch.cat([t.view(k, rows[rank], n) for t, k in zip(flat.split(out), shares, strict=True)])
 
 
-def exchanged(flat: Tensor, out: list[int], back: list[int], group) -> Tensor:
+@contextmanager
+def exchanged(model: nn.Module, others: Mapping[str, Tensor]) -> Iterator[None]:
+    """Inside, some weights have other values, divided as they are; then their own again."""
+    pairs = [(local(model.get_parameter(name).detach()), local(t)) for name, t in others.items()]
+    kept = [mine.clone() for mine, _ in pairs]
+    for mine, other in pairs:
+        mine.copy_(other)
+    try:
+        yield
+    finally:
+        for (mine, _), own in zip(pairs, kept, strict=True):
+            mine.copy_(own)
+
+
+def handed(weights: Mapping[str, Tensor], names: Sequence[str], group: Alone, write: Callable) -> None:
+    """write(read) in the first process alone, where read(name) gives a whole tensor.
+
+    The others take part in gathering: names is the order in which it will ask.
+    """
+    if group.main:
+        write(lambda name: full(weights[name].detach()))
+    elif divided(weights.values()):
+        for name in names:
+            full(weights[name].detach())
+
+
+def swapped(flat: Tensor, out: list[int], back: list[int], group) -> Tensor:
     """Numbers sent to each process, so many to each, for those that each sends here."""
     import torch.distributed as dist
 

@@ -103,6 +103,11 @@ class Settings:
     """Share of numbers that training leaves out behind each part of a block; none: as the model's config says."""
     spike: float = 0.0
     """Stop where a step's loss is more than so many times the median of the 64 before it, such as 2. 0: never."""
+    shards: int = 1
+    """Of several processes (torchrun): how many divide one copy of the weights, gradients and what the optimizer
+    remembers. 1: each has all of them (DDP); 0: all processes divide them (FSDP)."""
+    silence: float = 10.0
+    """Minutes after which a process that waits for another one ends the run."""
 
     def __post_init__(self):
         for name in ("steps", "rows", "context"):
@@ -114,5 +119,9 @@ class Settings:
             raise ValueError(f"average is {self.average}; expected 0 or more and less than 1")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; expected 0 or more and less than 1")
+        if self.shards < 0:
+            raise ValueError(f"shards is {self.shards}; expected 0 (all processes), 1 (none) or a divisor of them")
+        if not 0 < self.silence < 10_000:
+            raise ValueError(f"silence is {self.silence}; expected minutes above 0")
         if self.spike and not 1 < self.spike:
             raise ValueError(f"spike is {self.spike}; expected 0, or a factor above 1")

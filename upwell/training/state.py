@@ -133,7 +133,7 @@ def restore(state: State, path: Path) -> None:
         raise CheckpointError(f"{path}: state.json says nothing of {error}; remove {path} to begin anew") from None
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    if next(Path(path).glob("rank-*.safetensors"), None) or divided(state.model):
+    if next(Path(path).glob("rank-*.safetensors"), None) or divided(state.model.parameters()):
         sharded.fill(path, sharded.flat(state.tensors()))
         return
     for name, found in state.tensors().items():

@@ -65,7 +65,9 @@ def main(settings: Settings) -> None:
 
 
 def show(result) -> None:
-    """The table at the end of a run, the picture, and what to do next."""
+    """The table at the end of a run, the picture, and what to do next; of several processes the first one tells it."""
+    if not result.main:
+        return
     from upwell.evaluation import curve
     from upwell.training import record
 
