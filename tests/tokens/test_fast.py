@@ -87,13 +87,13 @@ def test_every_character_in_many_surroundings_has_the_librarys_ids(step):
     same(inner, [f"a {c}b{c}{c} 1{c}2 明{c}月，{c}  {c}\n{c}\n 'll{c} x" for c in characters(step)])
 
 
-def test_what_is_called_a_letter_an_ideograph_a_digit_or_white_space_is_one_to_the_library():
+def test_what_is_called_a_letter_a_digit_or_white_space_is_one_to_the_library():
     known = "".join(c for c in characters(1) if fast.KNOWN.fullmatch(c))
-    classes = {r"\p{L}": fast.LETTERS + fast.HAN, r"\p{Han}": fast.HAN, r"\p{N}": fast.DIGITS, r"\s": fast.BLANKS}
+    classes = {r"\p{L}": fast.LETTERS, r"\p{N}": fast.DIGITS, r"\s": fast.BLANKS}
     for theirs, ours in classes.items():
         cut = pre_tokenizers.Split(Regex(theirs), behavior="removed").pre_tokenize_str(known)
         assert "".join(piece for piece, _ in cut) == fast.re.sub(f"[{ours}]", "", known), theirs
-    assert fast.MARK not in known and len(known) > 70_000
+    assert len(known) > 10_000 and not fast.re.search("[\u4e00-\u9fa5]", known)
 
 
 @SOME_OR_ALL
@@ -116,7 +116,6 @@ def test_odd_texts_have_the_librarys_ids(taken, texts):
 
 def test_a_cache_that_is_full_a_hundred_times_changes_nothing(taken, monkeypatch):
     monkeypatch.setattr(fast, "LIMIT", 20_000)
-    monkeypatch.setattr(fast, "PAIRS", 10)
     generator = np.random.default_rng(0)
     words = ["".join(chr(97 + letter) for letter in row) for row in generator.integers(0, 26, (2000, 7))]
     for inner in taken.values():
@@ -137,18 +136,6 @@ def test_the_ids_do_not_depend_on_how_texts_stand_together(taken):
         quick = fast.of(inner)
         alone = [quick.encode([text])[0].tolist() for text in TEXTS]
         assert [ids.tolist() for ids in fast.of(inner).encode(TEXTS)] == alone
-
-
-def test_tokens_across_ideographs_and_parts_of_them_are_kept_whole():
-    """A vocabulary learnt from few characters has tokens that reach from the middle of one into the next."""
-    generator = np.random.default_rng(1)
-    texts = ["".join(row) for row in generator.choice(list("明月朋有，。"), (300, 9))]
-    inner = tokenizers.Tokenizer(models.BPE())
-    inner.pre_tokenizer = split(PIECES)
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    inner.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet))
-    inner.encode_special_tokens = True
-    same(inner, texts + ["".join(row) for row in generator.choice(list("明月朋有昍，。！床a "), (2000, 30))])
 
 
 def test_tokenizers_with_other_rules_go_through_the_library(taken):
