@@ -6,14 +6,16 @@ error or Ctrl-C on the way removes the temporary and leaves what was there befor
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from upwell.errors import ServiceError
+from upwell.errors import DiskError, ServiceError
 
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+HALF_WRITTEN = re.compile(r"\d+ requested and \d+ written")  # numpy's words for it, without a number
 
 
 @contextmanager
@@ -91,13 +93,13 @@ def said_plainly(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
-            raise ServiceError(
+        if error.errno in FULL or error.errno is None and HALF_WRITTEN.fullmatch(str(error)):
+            raise DiskError(
                 f"The disk is full: {place} could not be written, and nothing was changed; "
                 "free some space or name another disk, then run the same command again."
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise ServiceError(
+            raise DiskError(
                 f"{error.filename or place} cannot be written ({error.strerror}), and nothing was changed; "
                 "name a folder that you may write to."
             ) from error

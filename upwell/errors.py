@@ -27,3 +27,7 @@ class ServiceError(UpwellError):
 
 class Busy(ServiceError):
     """A service that is there but has too much to do: come again later."""
+
+
+class DiskError(ServiceError):
+    """A disk that is full or may not be written: what was begun is worth nothing, and goes."""

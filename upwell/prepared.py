@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from upwell import __version__
 from upwell.atomic import alone, new_folder, said_plainly, write_file
-from upwell.errors import DataError, ServiceError, SettingsError, UpwellError
+from upwell.errors import DataError, DiskError, ServiceError, SettingsError, UpwellError
 from upwell.text import Document, blocks, corpus, report, sources
 from upwell.text.runner import Engine, Local
 from upwell.text.survey import Survey
@@ -89,7 +89,7 @@ def prepare(settings: "Settings", progress: Progress | None = None) -> Prepared:
                 shutil.rmtree(left, ignore_errors=True)
             made = _make(settings, groups, inputs, key, work, progress)
     except UpwellError as error:
-        if not isinstance(error, ServiceError) or isinstance(error.__cause__, OSError):
+        if not isinstance(error, ServiceError) or isinstance(error, DiskError):
             shutil.rmtree(work, ignore_errors=True)  # a fault in the data, or the disk is full: nothing is left behind
         raise
     shutil.rmtree(work, ignore_errors=True)

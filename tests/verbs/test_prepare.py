@@ -242,16 +242,28 @@ def test_a_full_disk_leaves_the_old_folder_whole(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "text"]
 
 
+def test_a_disk_that_is_full_in_the_words_of_numpy_is_told_as_one(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError("131675 requested and 33776 written")
+
+    monkeypatch.setattr(blocks.np, "save", full)
+    with pytest.raises(ServiceError, match="The disk is full"):
+        prepare(usual(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of files are the affair of Unix")
+@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("limit", [0, 4_000, 20_000, 40_000, 80_000, 120_000, 200_000])
-def test_a_disk_that_is_full_at_any_moment_leaves_the_old_folder_and_nothing_else(tmp_path, limit):
+def test_a_disk_that_is_full_at_any_moment_leaves_the_old_folder_and_nothing_else(tmp_path, limit, workers):
     import resource
 
     prepare(usual(tmp_path))
     before = contents(tmp_path / "out")
     call = [sys.executable, "-m", "upwell", "prepare", str(tmp_path / "text"), "--out", str(tmp_path / "out")]
     found = subprocess.run(
-        [*call, "--vocab-size", "1000", "--seed", "3"], capture_output=True, text=True, check=False,
+        [*call, "--vocab-size", "1000", "--seed", "3", "--workers", workers],
+        capture_output=True, text=True, check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip
     if found.returncode:
