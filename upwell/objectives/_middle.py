@@ -9,6 +9,7 @@ anew. A document is changed inside of its own borders, after it was cut to its r
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,7 @@ NAMES = (
 )
 CHANCES = 4
 STREAM = 48
+FRAGMENTS = 1 << 16
 LEAST = 8  # tokens of a text that is long enough for a gap
 
 
@@ -51,6 +53,7 @@ class Moving:
     def __init__(self, tokenizer: Tokenizer, settings: Any):
         self.tokenizer, self.settings, self.signs = tokenizer, settings, signs(tokenizer)
         self.spelling = Spelling(tokenizer)
+        self.encoded = lru_cache(FRAGMENTS)(self.encoded)  # parts of words come again and again
         parts = ("ab", " ab", "\n", "你")
         self.exact = all(self.spelling.text(np.array(tokenizer.encode(part)))[0] == part.encode() for part in parts)
 
@@ -96,6 +99,7 @@ class Moving:
         return np.concatenate([self.encoded(head), ids[first:last], self.encoded(tail)])
 
     def encoded(self, part: bytes) -> np.ndarray:
+        """The ids of a part of a text, alone."""
         return np.array(self.tokenizer.encode(part.decode()) if part else [], dtype=np.int64)
 
 
