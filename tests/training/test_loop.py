@@ -31,9 +31,9 @@ def test_micro_batches_change_neither_loss_nor_gradients(model, packed):
     whole = gradients(model, batch, clip=0.0)
     for rows in (1, 4, 6):
         parts = gradients(model, batch, clip=0.0, micro_rows=rows)
-        assert parts[0] == pytest.approx(whole[0], rel=1e-7)
+        assert parts[0] == pytest.approx(whole[0], rel=1e-10)
         for name, gradient in whole[2].items():
-            torch.testing.assert_close(parts[2][name], gradient, rtol=1e-6, atol=1e-9, msg=name)
+            torch.testing.assert_close(parts[2][name], gradient, rtol=1e-10, atol=1e-13, msg=name)
 
 
 def test_packed_documents_have_the_loss_of_each_document_alone(model, packed):
@@ -45,7 +45,7 @@ def test_packed_documents_have_the_loss_of_each_document_alone(model, packed):
             part = [t[row, batch.documents[row] == document][None] for t in (batch.ids, batch.targets)]
             alone += loss(model, Batch(*part, None)).item()
     assert batch.documents.max() > 0
-    assert together == pytest.approx(alone, rel=1e-6)
+    assert together == pytest.approx(alone, rel=1e-10)
 
 
 def test_the_loss_is_the_cross_entropy_by_hand(model, packed):
