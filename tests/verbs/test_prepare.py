@@ -180,6 +180,22 @@ def test_a_binary_file_among_the_texts_is_refused_or_left_out_by_wish(tmp_path, 
     assert "1 file or line could not be read" in capsys.readouterr().err
 
 
+def test_after_the_first_fault_the_rest_is_only_looked_through_for_faults(tmp_path, monkeypatch):
+    text = corpus(tmp_path / "text")
+    monkeypatch.setattr(blocks, "TASK", 1)
+    for name in ("a0", "d", "e"):
+        (text / f"{name}.jsonl").write_text("not json", encoding="utf-8")
+    asked, steps = [], blocks.steps_of
+    monkeypatch.setattr(blocks, "steps_of", lambda wanted, *more: asked.append(len(wanted)) or steps(wanted, *more))
+    settings = usual(tmp_path)
+    with pytest.raises(DataError, match="3 files or lines"):
+        prepare(settings)
+    assert asked == [8, 8, 0, 0, 0, 0]
+    asked.clear()
+    prepare(dataclasses.replace(settings, skip_unreadable=True))
+    assert asked == [8] * 6
+
+
 def test_what_is_left_out_by_wish_is_counted_beyond_what_is_listed(tmp_path, capsys):
     text = corpus(tmp_path / "text")
     (text / "noise.jsonl").write_text("not json\n" * 70, encoding="utf-8")

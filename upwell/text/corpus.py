@@ -92,7 +92,7 @@ def build(
 ) -> Corpus:  # fmt: skip
     """All stages. DataError with every fault of every file at once, unless pass_over; ServiceError for a full disk."""
     tasks = blocks.tasks_of(groups)
-    summaries = list(read(tasks, work, engine, progress))
+    summaries = list(read(tasks, work, engine, progress, pass_over))
     faults = blocks.joined((summary["faults"] for summary in summaries), work.most_faults)
     if faults.count and not pass_over:
         raise faults.error()
@@ -118,13 +118,24 @@ def build(
                   [str(fault) for fault in faults.first], originals)  # fmt: skip
 
 
-def read(tasks: Sequence[Task], work: Work, engine: Engine, progress: Progress) -> Iterator[dict]:
-    """The summaries of all blocks; the first stage, which also is the longest."""
-    whole, done = sum(task.bytes for task in tasks) or 1, 0
-    for task, summaries in zip(tasks, engine.map(partial(blocks.make, work), tasks), strict=True):
+def read(tasks: Sequence[Task], work: Work, engine: Engine, progress: Progress, pass_over: bool) -> Iterator[dict]:
+    """The summaries of all blocks; the first stage, which also is the longest.
+
+    From the first fault on, unless it is passed over, the rest is only looked through for faults: nothing else of it
+    will be needed.
+    """
+    whole, done, faults = sum(task.bytes for task in tasks) or 1, 0, 0
+    looked = replace(work, steps=(), near=False, lines=False, key=f"{work.key}, only read")
+    wanted = ((looked if faults and not pass_over else work, task) for task in tasks)
+    for task, summaries in zip(tasks, engine.map(_block, wanted), strict=True):
         done += task.bytes
+        faults += sum(summary["faults"]["count"] for summary in summaries)
         progress("reading", 0.6 * done / whole)
         yield from summaries
+
+
+def _block(wanted: tuple[Work, Task]) -> list[dict]:
+    return blocks.make(*wanted)
 
 
 def stored_blocks(summaries: Sequence[dict]) -> list[Block]:
