@@ -14,11 +14,14 @@ from ..training.settings import Settings as Training
 from .opening import Job
 from .settings import Running
 
+HEADS = ("top.", "head.", "head_bias")  # what another head must not take over
+
 
 def begun(job: Job, s: Running, seed: int, device: str) -> Transformer:
     """The model with its first weights; only what is to learn asks for gradients."""
     known = {} if job.base is None else dict(job.base.model.named_parameters())
-    known = {name: p.detach() for name, p in known.items()}
+    other = job.base is not None and job.base.config.head != job.config.head
+    known = {name: p.detach() for name, p in known.items() if not (other and name.startswith(HEADS))}
     model = preset.renewed(job.config, known, seed, device)
     new = sorted({name.rpartition(".")[0] or name for name, _ in model.named_parameters()
                   if name not in known or known[name].shape != model.get_parameter(name).shape})  # fmt: skip
@@ -34,7 +37,8 @@ def adapted(model: Transformer, s: Running, new: list[str], seed: int) -> Transf
     if wanted.base == "bfloat16":
         model = model.bfloat16()
     elif wanted.base != "float32":
-        model = quantize.quantize(model, quantize.Scheme(int(wanted.base[3:])))
+        scheme = quantize.Scheme(int(wanted.base[3:]))
+        model = quantize.plainly(quantize.quantize(model, scheme))  # the packed kernels have no gradient
     whole = tuple(dict.fromkeys((*wanted.whole, *new)))
     return lora.wrap(model, replace(wanted.plain, whole=whole), seed)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from pathlib import Path
 
-from .. import terminal
+from .. import terminal, tracking
 from ..errors import CheckpointError, SettingsError
 from ..evaluation import Number, within
 from ..model import hub, preset, streamed
@@ -90,13 +90,13 @@ def quiet(group) -> Iterator[None]:
 
 
 class Run:
-    """One run: its job, model, state and folder."""
+    """One run: its job, model, state and folder. settled: its micro-batches have been chosen already."""
 
-    def __init__(self, settings: Running, group=None):
+    def __init__(self, settings: Running, group=None, settled: bool = False):
         self.group = group or parallel.Alone(usable_device(settings.device))
         self.settings, self.folder, self.device = settings, settings.out, self.group.device
         self.job: Job = opened(settings, self.device, self.group)
-        self.training = beginning.trained(settings)
+        self.training, self.settled = beginning.trained(settings), settled
         self.old = self.resumable()
         self.dtype = precision.resolve(self.training.precision, self.device)
         self.bits = self.bits_of_a_nat()
@@ -155,6 +155,9 @@ class Run:
         if hasattr(self.job.objective, "begun"):
             self.job.objective = self.job.objective.begun(model, self.job.options)
         self.sampler = self.job.sampler(self.training.rows, seed)
+        if not self.old:
+            self.fitted(model)
+            noted(self.sampler)
         fresh = states.begin(model, self.training)
         if self.old:
             states.restore(fresh, self.old)
@@ -169,7 +172,7 @@ class Run:
         return parallel.spread(model, self.group) if self.group.shards > 1 else model
 
     def chosen(self) -> None:
-        """Settle what the settings leave open: steps, micro-batches, checkpointing, precision."""
+        """Settle what the settings leave open and needs no model: precision, and steps by epochs."""
         s = self.settings
         if self.training.precision == "auto":
             self.training = replace(self.training, precision=str(self.dtype).removeprefix("torch."))
@@ -177,8 +180,12 @@ class Run:
             per_epoch = self.job.sampler(self.training.rows, self.training.seed).samples_per_epoch
             steps = max(1, math.ceil(s.whole_epochs * per_epoch / self.training.rows))
             self.training = replace(self.training, steps=steps)
-        self.training = planning.fitting(self.job, s, self.training, self.device, self.group)
-        if s.minutes:
+
+    def fitted(self, model) -> None:
+        """Settle what needs a model: micro-batches and checkpointing by the memory, steps by the minutes."""
+        if not self.settled:
+            self.training = planning.fitting(self.job, self.settings, self.training, model, self.dtype, self.group)
+        if self.settings.minutes:
             self.training = replace(self.training, steps=int(self.group.told(self.probed())))
 
     def choices(self) -> dict:
@@ -204,7 +211,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.saved, self.before = time.monotonic(), (self.state.tokens, self.state.seconds)
         self.twin = self.view()
-        self.record = Record(self.folder / "metrics.jsonl", self.state.step + 1) if self.group.main else None
+        self.record = self.recorder() if self.group.main else None
         steps, name = self.training.steps, self.settings.objective
         try:
             with CtrlC() as asked, terminal.Progress(name, total=steps, start=self.state.step) as self.progress:
@@ -218,6 +225,12 @@ class Run:
         finally:
             if self.record:
                 self.record.close()
+
+    def recorder(self) -> Record:
+        """metrics.jsonl, and where else its lines go."""
+        s, path = self.settings, self.folder / "metrics.jsonl"
+        also = [tracking.opened(name, self.folder, flat(plain(s)), terminal.warn) for name in s.track]
+        return Record(path, self.state.step + 1, also)
 
     def view(self):
         """The model for measuring and writing in between."""
@@ -251,7 +264,7 @@ class Run:
         if self.record:
             self.record(**line, norm=report.norm, rate=report.rate, tokens=report.tokens,
                         seconds=round(report.seconds, 3), tokens_per_second=round(speed),
-                        memory=planning.used(self.device))  # fmt: skip
+                        memory=round(planning.used(self.device) / planning.GIB, 3))  # fmt: skip
         shown = {name: f"{value:.3f}" for name, value in {"loss": report.loss, **terms}.items()}
         shown |= {"bits/byte": f"{line['bits_per_byte']:.3f}"} if self.bits else {}
         self.progress.update(report.step, shown | {"tokens/s": f"{speed:,.0f}"})
@@ -397,6 +410,15 @@ def timed(job: Job, s: Running, training, dtype, group) -> tuple[float, float]:
         loop.train(trial, sampler, objective, job.options, short, dtype, [(1, seen)], terminal.warn, group)
     step = statistics.median(b[0] - a[0] for a, b in pairwise(times[len(times) // 2 :]))  # the first ones warm up
     return group.told(step), times[-1][1] / len(times)
+
+
+def noted(sampler) -> None:
+    """Say what of the texts is not learnt from."""
+    told = [f"{count:,} texts {what}" for count, what in (
+        (getattr(sampler, "cut", 0), "are longer than the context and lost their ends"),
+        (getattr(sampler, "dropped", 0), "were left out: nothing of them fits")) if isinstance(count, int) and count]
+    if told:
+        terminal.warn(f"{' and '.join(told)}; a larger --training.context keeps more.")
 
 
 def shortly(scores: dict[str, Number]) -> str:

@@ -48,6 +48,8 @@ class Running:
     """What the machine draws, for the energy of a plan."""
     price: float = 0.0
     """What an hour of the machine costs, for the price of a plan, in a currency of yours."""
+    track: tuple[Literal["tensorboard", "trackio"], ...] = ()
+    """Where else metrics are sent, as they are written."""
     learn: causal.Settings = field(default_factory=causal.Settings)
     """How the objective is learnt; which settings there are depends on it."""
     training: Training = field(default_factory=Training)

@@ -1,14 +1,18 @@
 """metrics.jsonl: one JSON object a line, one line a step that was logged; a resumed run drops what it repeats."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
 class Record:
-    """Appends to a file of metrics; lines from `step` on are dropped first, since the run will write them again."""
+    """Appends to a file of metrics; lines from `step` on are dropped first, since the run will write them again.
 
-    def __init__(self, path: Path, step: int = 0):
-        self.path = path
+    also: functions that are given each line, too; those that have a close() are closed.
+    """
+
+    def __init__(self, path: Path, step: int = 0, also: Sequence[Callable[[dict], None]] = ()):
+        self.path, self.also = path, also
         kept = [line for line in read(path) if line["step"] < step] if path.exists() else []
         path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
         self.file = path.open("a", encoding="utf-8")
@@ -17,10 +21,15 @@ class Record:
         """Write one line; `step` is required."""
         self.file.write(json.dumps(line) + "\n")
         self.file.flush()
+        for function in self.also:
+            function(line)
 
     def close(self) -> None:
         """Close the file."""
         self.file.close()
+        for function in self.also:
+            if hasattr(function, "close"):
+                function.close()
 
 
 def read(path: Path) -> list[dict]:

@@ -70,15 +70,19 @@ def show(result) -> None:
         return
     from upwell.evaluation import curve
     from upwell.training import record
+    from upwell.training.curves import Curves
 
     curve.draw(record.read(result.folder / "metrics.jsonl"), result.folder / "loss.png", result.folder.name)
+    curves = Curves(result.folder)
+    curves.refresh()
+    curve.panels({result.folder.name: curves.told()["curves"]}, result.folder / "curves.png", result.folder.name)
     kept = [("best", f"{result.best['metric']} {result.best['value']:.4f} at step {result.best['step']:,}")
             ] if result.best.get("metric") else []  # fmt: skip
     terminal.table("Trained", ("what", "result"), [
         ("model", f"{result.parameters / 1e6:.2f} M parameters in {result.folder}"),
         ("training", f"{result.steps:,} steps, {result.tokens:,} tokens, {terminal.duration(result.seconds)}"),
         *((f"held out: {name}", str(number)) for name, number in result.scores.items()), *kept,
-        ("loss curve", str(result.folder / "loss.png")),
+        ("curves", f"{result.folder / 'loss.png'}, curves.png; live: upwell watch {result.folder}"),
     ])  # fmt: skip
     if result.writes:
         folder = result.folder
