@@ -27,8 +27,10 @@ def find(room: str, name: str) -> ModuleType:
         return _own_file(Path(name), room)
     known = names(room)
     if name not in known:
+        near = did_you_mean(name, known)
+        near += "" if near.endswith("?") else "."
         raise UpwellError(
-            f"There is no {name!r} in {room}{did_you_mean(name, known)} A path to your own .py file works too."
+            f"There is no {name!r} in {room}{near} A path to your own .py file works too."
             if known else f"There is nothing in {room} yet; give a path to your own .py file."
         )  # fmt: skip
     return importlib.import_module(f"upwell.{room.replace('/', '.')}.{name}")

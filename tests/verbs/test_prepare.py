@@ -427,7 +427,9 @@ def test_something_else_is_never_overwritten(tmp_path):
     assert (tmp_path / "mine" / "thesis.txt").read_text(encoding="utf-8") == "precious"
 
 
-def test_a_missing_path_is_named(tmp_path):
+def test_a_missing_path_is_named(tmp_path, capsys):
+    assert cli.main(["prepare", str(tmp_path / "nothing-here"), "--show", "causal"]) == 2
+    assert "nothing-here does not exist" in capsys.readouterr().err
     with pytest.raises(DataError, match="nothing-here does not exist"):
         prepare(Settings(paths=(tmp_path / "nothing-here",), out=tmp_path / "out"))
 

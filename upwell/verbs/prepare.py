@@ -212,6 +212,8 @@ def prepared_by(settings: Settings, faults: list):
     from upwell.tokens.tokenizer import Tokenizer
 
     first = settings.paths[0]
+    if str(first) != sources.STDIN:
+        sources.list_files([first])  # DataError for a path that is not there
     if (first / "manifest.json").is_file():
         folder, documents = first, prepared.documents_of(first / "train.jsonl")
     elif settings.tokenizer:
