@@ -58,9 +58,9 @@ def data(tmp_path_factory):
     from upwell.model import hub
 
     base = hub.save(hub.Checkpoint(model, folders.bpe(), model.config), tmp_path_factory.mktemp("base"))
-    return {"decoder": ["pretrain", str(long[0]), *SIZES], "encoder": ["pretrain", str(long[1]), "--objective", "masked",
-            *SIZES], "lora": ["finetune", str(base), str(long[0]), "--objective", "causal", "--lora.rank", "8",
-                              "--epochs", "0"]}  # fmt: skip
+    adapted = ["finetune", str(base), str(long[0]), "--objective", "causal", "--lora.rank", "8", "--epochs", "0"]
+    return {"decoder": ["pretrain", str(long[0]), *SIZES],
+            "encoder": ["pretrain", str(long[1]), "--objective", "masked", *SIZES], "lora": adapted}  # fmt: skip
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measures a process by Linux's account")

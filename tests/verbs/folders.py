@@ -73,7 +73,8 @@ def folder(path, make, tokenizer, template=None, counts=(48, 12), seed=1):
         for one in documents:
             if one.fields:
                 tasks[one.fields["task"]] = tasks.get(one.fields["task"], 0) + 1
-    said = {"tasks": tasks, "kinds": {"prose": every}, "template": Template.load(path).hash if template else "", "key": f"{seed}"}
+    written = Template.load(path).hash if template else ""
+    said = {"tasks": tasks, "kinds": {"prose": every}, "template": written, "key": f"{seed}"}
     (path / "manifest.json").write_text(json.dumps(said))
     return path
 

@@ -81,7 +81,7 @@ def test_a_tenth_of_a_minute_is_turned_into_steps_that_are_printed_and_kept(corp
     said = capsys.readouterr().err
     steps = int(said.split(" minutes are ")[1].split(" steps")[0].replace(",", ""))
     kept = json.loads(next((tmp_path / "out" / "state").glob("*/state.json")).read_text())
-    assert kept["step"] == steps == kept["extra"]["steps"]
+    assert kept["step"] == steps == kept["extra"]["chosen"]["steps"]
 
 
 @pytest.mark.parametrize(
