@@ -8,7 +8,7 @@ well: what is measured, saved and kept, and that the same command goes on after 
 
 Examples:
     upwell finetune runs/encoder reviews --objective label
-    upwell finetune smollm2-135m prepared --objective causal --lora.rank 16 --epochs 2
+    upwell finetune smollm2-135m chats --objective instruct --lora.rank 16 --epochs 2
     upwell finetune runs/mine prepared --objective causal --freeze embed decoder.blocks.0 --best loss --patience 3
     upwell finetune runs/mine prepared --objective causal --plan
 """
