@@ -205,3 +205,26 @@ def test_a_complaint_drawn_in_plain_characters_is_still_a_sentence():
 
     box = "+ Parsing error +\n+--------------+\n| Unrecognized options: --foo |\n+---------------+"
     assert _sentence(box, "prepare").startswith("upwell prepare: unrecognized options: --foo")
+
+
+def test_one_setting_is_known_before_the_others_from_words_or_a_file(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("objective: masked\nlearn:\n  rate: 0.2\n")
+    assert settings.given("objective", ["data", "--objective", "label"]) == "label"
+    assert settings.given("objective", ["--objective=tag", "--config", str(file)]) == "tag"
+    assert settings.given("objective", ["data", "--config", str(file)]) == "masked"
+    assert settings.given("objective", ["data"]) is None and settings.given("learn", ["--config", str(file)]) is None
+
+
+def test_a_part_depends_on_another_setting_and_a_key_may_be_a_word_of_python(tmp_path):
+    from upwell.verbs import pretrain
+
+    file = tmp_path / "run.yaml"
+    file.write_text("objective: masked\nfrom: other\nlearn:\n  rate: 0.2\n")
+    words = ["data", "--config", str(file)]
+    found = settings.parse(pretrain.kind(words), words, "pretrain")
+    assert (found.learn.rate, str(found.from_)) == (0.2, "other")
+    again = tmp_path / "again.yaml"
+    again.write_text(settings.dump(found))
+    words = ["--config", str(again)]
+    assert settings.dump(settings.parse(pretrain.kind(words), words, "pretrain")) == settings.dump(found)

@@ -47,6 +47,12 @@ def answer(r):
     return Document(text, "made", fields=fields)
 
 
+def tags(r):
+    tokens = r.choices(WORDS, k=6)
+    names = ["B-ANIMAL" if word in ("herons", "fish") else "O" for word in tokens]
+    return Document(" ".join(tokens), "made", fields={"task": "tag", "tokens": tokens, "tags": names})
+
+
 def wordpiece():
     return kinds.train([plain(random.Random(n)).text + " Say Which word is last ?" for n in range(80)],
                        kinds.Wanted(320, "wordpiece"))  # fmt: skip

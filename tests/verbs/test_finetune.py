@@ -123,6 +123,25 @@ def test_pairs_of_sentences_come_close_and_recall_is_measured(encoder, tmp_path)
     assert 0 <= last(tmp_path / "out")["recall@1"]["value"] <= 1
 
 
+def test_tagged_words_are_known_from_the_data_and_names_are_counted(encoder, tmp_path, capsys):
+    data = folders.folder(tmp_path / "data", folders.tags, folders.wordpiece())
+    assert run(encoder, data, tmp_path / "out", "--epochs", "6", "--training.optim.rate", "3e-3") == 0
+    assert "so the objective is tag" in capsys.readouterr().err
+    assert last(tmp_path / "out")["accuracy"]["value"] > 0.9 and last(tmp_path / "out")["f1"]["value"] > 0.5
+    transformers.AutoModelForTokenClassification.from_pretrained(tmp_path / "out")
+
+
+def test_a_student_learns_from_a_teacher_and_goes_on_after_a_stop(encoder, tmp_path):
+    data = folders.folder(tmp_path / "data", folders.plain, folders.wordpiece())
+    given = ["pretrain", str(data), "--out", str(tmp_path / "out"), *folders.SMALL, "--objective", "distil",
+             "--learn.base", "masked", "--learn.teacher", str(encoder), "--training.steps", "4", "--model.layers", "1",
+             "--evaluations", "1"]  # fmt: skip
+    assert cli.main(given) == 0
+    assert {"soft loss", "hard loss", "hidden loss"} <= last(tmp_path / "out").keys()
+    assert cli.main(given) == 0
+    transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / "out")
+
+
 def test_frozen_parts_stay_as_they_are_and_lower_layers_learn_slower(encoder, reviews, tmp_path):
     out = tmp_path / "out"
     assert run(encoder, reviews, out, "--freeze", "embed", "encoder.blocks.0", "--epochs", "1",

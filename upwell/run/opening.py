@@ -96,7 +96,7 @@ def began(s: Running, room: Any, base: Checkpoint | None, tokenizer: Tokenizer) 
     """The model's config before the objective has given it a head."""
     if base is None:
         try:
-            sizes = s.sizes.of(room.SHAPES)
+            sizes = s.sizes.of(shapes(room, s.learn))
         except ValueError as error:
             raise SettingsError(str(error)) from None
         return preset.config(sizes, tokenizer.vocab_size, s.training.context, tokenizer.end, special(tokenizer))
@@ -107,11 +107,17 @@ def began(s: Running, room: Any, base: Checkpoint | None, tokenizer: Tokenizer) 
     return c
 
 
+def shapes(room: Any, options: Any) -> tuple[str, ...]:
+    """Which new models can learn an objective; one that rests on another (distil) is learnt by that one's."""
+    base = getattr(options, "base", None)
+    return plugs.find("objectives", base).SHAPES if isinstance(base, str) else room.SHAPES
+
+
 def fitted(room: Any, options: Any, config: Config, learn: Part, s: Running) -> Config:
     """The config with the objective's head."""
     if config.shape not in room.SHAPES:
-        shapes = " and ".join(f"{shape}s" for shape in room.SHAPES)
-        raise SettingsError(f"{s.objective} is learnt by {shapes}, and this {config.kind} model has the shape "
+        known = " and ".join(f"{shape}s" for shape in room.SHAPES)
+        raise SettingsError(f"{s.objective} is learnt by {known}, and this {config.kind} model has the shape "
                             f"{config.shape}; name another --objective or model")
     return room.fitted(config, learn, options)
 

@@ -132,7 +132,7 @@ def sure(words: list[str]) -> str:
     return ""
 
 
-TASKS = {"chat": "instruct", "answer": "span", "label": "label", "pair": "pairs"}
+TASKS = {"chat": "instruct", "answer": "span", "label": "label", "pair": "pairs", "tag": "tag"}
 
 
 def plainly(data: Path) -> str:
