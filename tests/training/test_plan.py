@@ -114,13 +114,14 @@ def look(row=100, fixed=50, lean=10):
 
 def test_the_largest_micro_batch_that_fits_is_chosen_and_checkpointing_only_where_nothing_does():
     s = Settings(rows=8)
-    assert plan.chosen(look(), s, 1e9)[:2] == (0, False)
-    few = plan.chosen(look(row=1000), s, plan.predicted(look(row=1000)(False), s, 4).peak)
+    sizes = (8, 4, 2, 1)
+    assert plan.chosen(look(), s, 1e9, sizes)[:2] == (0, False)
+    few = plan.chosen(look(row=1000), s, plan.predicted(look(row=1000)(False), s, 4).peak, sizes)
     assert few[:2] == (4, False) and few.fits
-    again = plan.chosen(look(row=5000), s, plan.predicted(look()(True), s, 0).peak)
+    again = plan.chosen(look(row=5000), s, plan.predicted(look()(True), s, 0).peak, sizes)
     assert again[:2] == (0, True)
-    assert not plan.chosen(look(), s, 1000).fits
-    assert plan.chosen(look(), Settings(rows=8, micro_rows=2), 1e9).micro_rows == 2
+    assert not plan.chosen(look(), s, 1000, sizes).fits
+    assert plan.chosen(look(), s, 1e9, (2,)).micro_rows == 2
 
 
 def test_micro_batches_hold_the_gradients_of_those_before_them():

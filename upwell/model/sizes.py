@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-
 FAMILIES = {
     "decoder": ("nanochat", "llama", "qwen3", "gpt2"), "encoder": ("bert", "modernbert"),
     "encoder-decoder": ("t5", "bart"),

@@ -42,28 +42,32 @@ def fitting(job: Job, s: Running, training: Training, model, dtype: torch.dtype,
     """The settings with a micro-batch and checkpointing that fit into the memory; SettingsError where nothing does."""
     if group.shards > 1:  # what a process holds of a divided model is not reckoned
         return training
-    choice = choose(job, s, training, model, dtype, group)
+    choice, room = choose(job, s, training, model, dtype, group), room_of(s, group)
+    if group.any(not choice.fits):
+        raise SettingsError(f"{size(choice.memory.peak)} are needed even for micro-batches of {choice.micro_rows} with "
+                            f"checkpointing, and {size(room)} may be taken; expected a smaller model or context, LoRA "
+                            "(--lora.rank), or a --memory of your own")  # fmt: skip
     terminal.say(told(choice, training))
-    return replace(training, micro_rows=choice.micro_rows, checkpoint=choice.checkpoint)
+    micro, again = int(group.told(choice.micro_rows)), bool(group.told(choice.checkpoint))  # the same in all processes
+    return replace(training, micro_rows=training.micro_rows or micro, checkpoint=again)
 
 
 def choose(job: Job, s: Running, training: Training, model, dtype: torch.dtype, group) -> plan.Choice:
-    """The largest micro-batch whose memory is there."""
+    """The largest micro-batch of this process's rows whose memory is there."""
     mine = len(group.share(training.rows))
-    batch, share = widest(job, replace(training, rows=mine)), replace(training, rows=mine)
-    room = room_of(s, group)
+    share, room = replace(training, rows=mine, micro_rows=0), room_of(s, group)
+    batch = widest(job, share)
 
     def looked(checkpoint: bool) -> plan.Look:
         return plan.look(model, job.objective, job.options, batch, replace(share, checkpoint=checkpoint), dtype,
                          room=room)  # fmt: skip
 
-    whole = training if group.size == 1 else replace(training, rows=mine, micro_rows=0)
-    choice = plan.chosen(looked, whole, room)
-    if not choice.fits:
-        raise SettingsError(f"{size(choice.memory.peak)} are needed even for micro-batches of {choice.micro_rows} with "
-                            f"checkpointing, and {size(room)} may be taken; expected a smaller model or context, LoRA "
-                            "(--lora.rank), or a --memory of your own")  # fmt: skip
-    return choice
+    sizes = [n for n in range(mine, 0, -1) if mine % n == 0 and training.rows % n == 0]
+    if getattr(job.objective, "TOGETHER", False):
+        sizes = [mine]
+    elif training.micro_rows:
+        sizes = [min(mine, training.micro_rows)]
+    return plan.chosen(looked, share, room, sizes)
 
 
 def widest(job: Job, training: Training) -> Any:

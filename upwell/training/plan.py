@@ -2,7 +2,7 @@
 
     found = look(model, objective, options, batch, settings, dtype, seconds)     # passes that change nothing
     memory = predicted(found, settings, micro_rows)                              # bytes by kind; memory.peak
-    choice = chosen(look_again, settings, room)                                  # micro-batch, checkpointing
+    choice = chosen(look_again, settings, room, sizes)                           # micro-batch, checkpointing
 
 What stays (weights, gradients, what optimizers remember) is counted. What a pass takes besides is measured on the
 machine itself for 1, 2, 4 ... rows, on a CPU as the memory of the process, on a GPU as that of its tensors; so any
@@ -15,7 +15,7 @@ import ctypes
 import gc
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -289,16 +289,15 @@ def predicted(found: Look, s: Settings, micro_rows: int = 0) -> Memory:
     return Memory(found.weights, found.learning, found.remembered, beside - piece, piece, found.batch)
 
 
-def chosen(looked: Callable[[bool], Look], s: Settings, room: float) -> Choice:
-    """The largest micro-batch that fits into `room` bytes; checkpointing only where nothing fits without it.
+def chosen(looked: Callable[[bool], Look], s: Settings, room: float, sizes: Sequence[int]) -> Choice:
+    """The first of `sizes`, micro-batches from large to small, that fits into `room` bytes; 0 stands for all rows.
 
-    looked(checkpoint) gives a Look. What the settings say already is kept: micro_rows above 0, checkpoint True.
+    looked(checkpoint) gives a Look. Checkpointing is taken only where nothing fits without it, or where it is wanted.
     """
-    sizes = [s.micro_rows] if s.micro_rows else [n for n in range(s.rows, 0, -1) if s.rows % n == 0]
     for checkpoint in (True,) if s.checkpoint else (False, True):
         found = looked(checkpoint)
         for size in sizes:
             memory = predicted(found, s, size)
             if memory.peak <= room:
-                return Choice(0 if size == s.rows and not s.micro_rows else size, checkpoint, memory, True)
+                return Choice(0 if size == s.rows else size, checkpoint, memory, True)
     return Choice(sizes[-1], True, memory, False)
