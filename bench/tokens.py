@@ -3,11 +3,12 @@
     python bench/tokens.py [FOLDER OR FILE ...]     # default: the source code of this Python's standard library
 
 Of .jsonl files the "text" of each line is read. Beside it what the `tokenizers` library alone needs for the same ids in
-the same run, as tokens a second and a second of processor time, and what learning takes. Every round begins anew:
-nothing is remembered of the one before.
+the same run, on all cores too, and what learning takes. Every round begins anew: nothing is remembered of the one
+before.
 """
 
 import json
+import os
 import statistics
 import sys
 import sysconfig
@@ -17,8 +18,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
-import numpy as np
-
+from upwell.text.runner import Local
 from upwell.tokens import store
 from upwell.tokens.kinds import KINDS, Wanted, train
 from upwell.tokens.packing import BestFit
@@ -38,40 +38,39 @@ def main() -> None:
         begin = time.perf_counter()
         tokenizer = train(sample, Wanted(VOCABULARY, kind))
         learning = time.perf_counter() - begin
-        alone, both = measured(tokenizer, texts)
-        print(f"  {kind:9} text to store {told(both)}; the library alone {told(alone)}; "
-              f"learning {tokenizer.vocab_size:,} tokens took {learning:.1f} s")
+        found = "; ".join(f"{name} {told(rates)}" for name, rates in measured(tokenizer, texts).items())
+        print(f"  {kind:9} {found} M tokens/s; learning {tokenizer.vocab_size:,} tokens took {learning:.1f} s")
 
 
-def told(rounds: Sequence[tuple[float, float]]) -> str:
-    """Median and range of the clock's rates, and the median of the processor's."""
-    clock, processor = zip(*rounds, strict=True)
-    return (f"{statistics.median(clock):.2f} M tokens/s ({min(clock):.2f}-{max(clock):.2f}), "
-            f"{statistics.median(processor):.2f} a processor second")  # fmt: skip
+def told(rates: Sequence[float]) -> str:
+    """Median and range."""
+    return f"{statistics.median(rates):.2f} ({min(rates):.2f}-{max(rates):.2f})"
 
 
-def measured(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    """Millions of tokens a second, and a processor second, of the library alone and of everything, turn about."""
-    alone, both = [], []
+def measured(tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, list[float]]:
+    """Millions of tokens a second of the library alone, and from text to packed store in one and in all processes."""
+    alone, one, every = [], [], []
+    for _ in range(ROUNDS):
+        begin = time.perf_counter()
+        for some in at_once(texts):
+            tokenizer.inner.encode_batch_fast(some, add_special_tokens=False)
+        alone.append(time.perf_counter() - begin)
+        tokens, seconds = stored(tokenizer, texts, None)
+        one.append(seconds)
+        with Local(max(2, os.cpu_count() or 1)) as engine:
+            list(engine.map(len, [""] * 4 * engine.workers))  # as in `upwell prepare`, they are there already
+            every.append(stored(tokenizer, texts, engine)[1])
+    times = {"the library alone": alone, "text to store, one process": one, "all processes": every}
+    return {name: [tokens / 1e6 / t for t in some] for name, some in times.items()}
+
+
+def stored(tokenizer: Tokenizer, texts: Sequence[str], engine: Local | None) -> tuple[int, float]:
+    """Encode, write and pack; tokens and seconds."""
     with tempfile.TemporaryDirectory() as folder:
-        for turn in range(ROUNDS):
-            begin = now()
-            for some in at_once(texts):
-                tokenizer.inner.encode_batch_fast(some, add_special_tokens=False)
-            middle = now()
-            ids = tokenizer.encode_stream(texts)
-            index = store.write(Path(folder, str(turn)), ids, tokenizer.vocab_size, tokenizer.end)
-            packed = BestFit(store.Store(Path(folder, str(turn))), 2048, seed=0)
-            end = now()
-            alone.append(tuple(index["tokens"] / (middle - begin) / 1e6))
-            both.append(tuple(index["tokens"] / (end - middle) / 1e6))
-            del packed
-    return alone, both
-
-
-def now() -> np.ndarray:
-    """Seconds of the clock and of this process on all cores."""
-    return np.array([time.perf_counter(), time.process_time()])
+        begin, place = time.perf_counter(), Path(folder, "store")
+        index = store.write(place, tokenizer.encode_stream(texts, engine), tokenizer.vocab_size, tokenizer.end)
+        BestFit(store.Store(place), 2048, seed=0)
+        return index["tokens"], time.perf_counter() - begin
 
 
 def first(texts: Sequence[str], characters: int) -> list[str]:

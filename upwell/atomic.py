@@ -15,6 +15,7 @@ from pathlib import Path
 from upwell.errors import DiskError, ServiceError
 
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 HALF_WRITTEN = re.compile(r"\d+ requested and \d+ written")  # numpy's words for it, without a number
 
 
@@ -63,15 +64,21 @@ def new_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def alone(path: str | Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, whatever ends it. Raises ServiceError where another one holds it."""
+    """Hold a lock that ends with the process, whatever ends it. Raises ServiceError where another one holds it.
+
+    Some network file systems know no locks; there everybody goes on.
+    """
     path = Path(path)
-    with said_plainly(path), open(path, "a+b") as file:
+    with said_plainly(path):
+        file = open(path, "a+b")
+    with file:
         try:
             _lock(file)
-        except OSError:
-            raise ServiceError(
-                f"Another run is at work on {path.parent}; wait until it has ended, or choose another --out."
-            ) from None
+        except OSError as error:
+            if error.errno not in LOCKLESS:
+                raise ServiceError(
+                    f"Another run is at work on {path.parent}; wait until it has ended, or choose another --out."
+                ) from None
         yield
 
 

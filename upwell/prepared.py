@@ -84,7 +84,7 @@ def prepare(settings: "Settings", progress: Progress | None = None) -> Prepared:
     with said_plainly(work):
         work.mkdir(parents=True, exist_ok=True)
     try:
-        with alone(work / "lock"):
+        with said_plainly(work), alone(work / "lock"):
             for left in work.parent.glob(f".{settings.out.name}.partial-*"):  # of a run that was killed
                 shutil.rmtree(left, ignore_errors=True)
             made = _make(settings, groups, inputs, key, work, progress)
@@ -185,18 +185,23 @@ def _make(settings: "Settings", groups, inputs: list[dict], key: str, work: Path
         built = corpus.build(groups, work_of(settings, work, _steps_key(settings)),
                              settings.compared(getattr(engine, "workers", 1)), engine,
                              lambda stage, done: progress(stage, 0.7 * done, 1), settings.skip_unreadable)  # fmt: skip
-    corpus.enough(built, LEAST_CHARACTERS)
+        corpus.enough(built, LEAST_CHARACTERS)
+        _written(settings, inputs, key, built, engine, progress)
+    return opened(settings.out, fresh=True)
+
+
+def _written(settings: "Settings", inputs: list[dict], key: str, built: corpus.Corpus, engine: Engine,
+             progress: Progress) -> None:  # fmt: skip
     with new_folder(settings.out) as folder:
         for name, parts in built.parts.items():
             _joined(folder / f"{name}.jsonl", parts)
-        found = _manifest(settings, inputs, built) | _as_tokens(folder, settings, built, progress)
+        found = _manifest(settings, inputs, built) | _as_tokens(folder, settings, built, engine, progress)
         (folder / "report.html").write_text(report.page(found, built.samples), encoding="utf-8")
         found |= {"key": key, "hashes": _hashes(folder)}
         text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
         (folder / "manifest.json").write_text(text, encoding="utf-8", errors="backslashreplace")
         if settings.privacy.map is not None:  # before the folder appears: no masked text without the way back
             write_file(settings.privacy.map, json.dumps(built.originals, ensure_ascii=False, indent=1).encode())
-    return opened(settings.out, fresh=True)
 
 
 def _joined(path: Path, parts: Iterable[Path]) -> None:
@@ -218,7 +223,9 @@ def _manifest(settings: "Settings", inputs: list[dict], built: corpus.Corpus) ->
 # ---- tokens ----
 
 
-def _as_tokens(folder: Path, settings: "Settings", built: corpus.Corpus, progress: Progress) -> dict:
+def _as_tokens(
+    folder: Path, settings: "Settings", built: corpus.Corpus, engine: Engine, progress: Progress
+) -> dict:
     """The tokenizer and both stores; gives their part of the manifest."""
     from upwell.text.chat import Template
     from upwell.tokens.sample import sampled
@@ -236,7 +243,7 @@ def _as_tokens(folder: Path, settings: "Settings", built: corpus.Corpus, progres
     found, begin, survey = {"template": template.hash if template else ""}, 0.75, Survey()
     for part, share in (("train", 0.23), ("heldout", 0.02)):
         counts, told = built.tally[part], partial(_told, progress, begin, share)
-        tokens = _store(folder, part, counts, tokenizer, template, told, survey)
+        tokens = _store(folder, part, counts, tokenizer, template, told, survey, engine)
         found.setdefault("notes", survey.notes()[:NOTES])  # of what is learnt
         found[part], begin = counts | {"tokens": tokens}, begin + share
     per_token = found["train"]["bytes"] / max(found["train"]["tokens"] - found["train"]["documents"], 1)
@@ -251,7 +258,7 @@ def _told(progress: Progress, begin: float, share: float, done: float) -> None:
 
 
 def _store(folder: Path, part: str, counts: dict, tokenizer: "Tokenizer", template: "Template | None",
-           told: Callable[[float], None], survey: Survey) -> int:  # fmt: skip
+           told: Callable[[float], None], survey: Survey, engine: Engine) -> int:  # fmt: skip
     from upwell.tokens.store import write
 
     def counting() -> Iterator[Document]:
@@ -262,21 +269,22 @@ def _store(folder: Path, part: str, counts: dict, tokenizer: "Tokenizer", templa
             survey.see(document)
             yield document
 
-    ids = ids_of(counting(), tokenizer, template)
+    ids = ids_of(counting(), tokenizer, template, engine if getattr(engine, "workers", 2) > 1 else None)
     index = write(folder / part, ids, tokenizer.vocab_size, tokenizer.end, counts.get("bytes", 0), tokenizer.hash)
     return index["tokens"]
 
 
-def ids_of(documents: Iterable[Document], tokenizer: "Tokenizer", template: "Template | None") -> Iterator:
+def ids_of(documents: Iterable[Document], tokenizer: "Tokenizer", template: "Template | None",
+           engine: Engine | None = None) -> Iterator:  # fmt: skip
     """The ids of each document, in order; a chat is written by the chat template, where there is one."""
     if template is None:
-        yield from tokenizer.encode_stream(document.text for document in documents)
+        yield from tokenizer.encode_stream((document.text for document in documents), engine)
         return
     for chats, some in groupby(documents, key=is_chat):
         if chats:
             yield from (template.ids(one.fields["messages"], tokenizer, add_generation_prompt=False) for one in some)
         else:
-            yield from tokenizer.encode_stream(one.text for one in some)
+            yield from tokenizer.encode_stream((one.text for one in some), engine)
 
 
 def is_chat(document: Document) -> bool:

@@ -42,3 +42,30 @@ def test_the_error_is_the_spread_over_windows():
     assert scores.numbers["loss"].value == pytest.approx(1.2)
     assert scores.numbers["loss"].error == pytest.approx(math.sqrt(2 * 2.0**2) / 20)
     assert "bits per byte" not in scores.numbers
+
+
+def test_the_nats_are_those_of_all_logits_at_once_in_any_pieces(monkeypatch):
+    config = preset.config(Sizes(width=16, layers=1, heads=2), 50, 128, 0).with_(logit_cap=3.0, logit_scale=0.5)
+    model = preset.create(config, seed=2).double()
+    ids = torch.randint(1, 50, (3, 12), generator=torch.Generator().manual_seed(1))
+    targets = ids.roll(-1, 1).clone()
+    targets[1, 4:] = -100
+    plain = torch.nn.functional.cross_entropy(model(ids).float().transpose(1, 2), targets, reduction="none")
+    for piece in (50, 170, 1 << 22):
+        monkeypatch.setattr(loss, "PIECE", piece)
+        torch.testing.assert_close(loss.nats(model, model.hidden(ids), targets), plain)
+
+
+def test_measuring_never_holds_all_logits(held, monkeypatch):
+    model = preset.create(preset.config(Sizes(width=16, layers=1, heads=2), 50, 128, 0), seed=2)
+    real, sizes = type(model).logits, []
+
+    def seen(self, x):
+        found = real(self, x)
+        sizes.append(found.numel())
+        return found
+
+    monkeypatch.setattr(type(model), "logits", seen)
+    monkeypatch.setattr(loss, "PIECE", 400)
+    loss.measure(model, held, loss.Settings(16))
+    assert max(sizes) <= 400 < sum(sizes)

@@ -87,18 +87,32 @@ def test_names_are_counted_whole():
     assert found["accuracy"].value == pytest.approx(3 / 4) and found["f1"].value == pytest.approx(2 * 1 / (2 + 2))
 
 
-def test_the_likeliest_span_may_not_end_before_it_begins():
-    starts, ends = torch.zeros(1, 5), torch.zeros(1, 5)
-    starts[0, 3], ends[0, 1], ends[0, 4] = 9.0, 8.0, 5.0
-    batch = SimpleNamespace(ids=starts, mask=None, starts=torch.tensor([2]), ends=torch.tensor([4]), _asdict=lambda: {})
-    found = numbers(within.spanned(model("span", torch.stack([starts, ends], -1)), batch))
-    assert found["exact match"].value == 0 and found["f1"].value == pytest.approx(2 * 2 / (2 + 3))
+@pytest.mark.parametrize(("said", "right", "exact", "f1"), [
+    ("the Wide, sea!", ["wide sea"], 1, 1), ("wide", ["a wide sea"], 0, 2 / 3), ("wide", ["sea", "wide x"], 0, 2 / 3),
+    ("", [], 1, 1), ("", ["wide"], 0, 0), ("wide", [], 0, 0), ("西边。", ["西边"], 1, 1), ("在西边", ["西边"], 0, 0.8),
+    ("$3", ["3"], 1, 1), ("an", ["the"], 1, 1),
+])  # fmt: skip
+def test_answers_are_compared_as_squad_does(said, right, exact, f1):
+    found = {name: ratio.number().value for name, ratio in within.extracted([(said, right)]).items()}
+    assert found == {"exact match": exact, "f1": pytest.approx(f1)}
+
+
+def test_each_question_counts_once():
+    found = within.extracted(iter([("wide", ["wide"]), ("", ["x"]), ("", [])]))
+    assert found["exact match"].number().value == pytest.approx(2 / 3) and found["f1"].items == 3
+    assert within.extracted([]) == {}
 
 
 def test_recall_is_how_often_the_own_text_is_nearest():
     left = torch.eye(3)
     right = torch.eye(3)[[0, 2, 1]]
     assert numbers(within.retrieved(left, right))["recall@1"].value == pytest.approx(1 / 3)
+
+
+def test_damaged_texts_are_taken_out_of_packed_rows():
+    source, at = torch.tensor([5, 6, 9, 7, 0]), torch.tensor([0, 0, 1, 1, -1])
+    targets, documents = torch.tensor([9, 8, -100, 9, 1]), torch.tensor([0, 0, 0, 1, 1])
+    assert list(within.restored(source, at, targets, documents)) == [([5, 6], [9, 8]), ([9, 7], [9, 1])]
 
 
 def test_questions_are_taken_out_of_packed_rows():

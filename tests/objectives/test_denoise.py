@@ -10,7 +10,7 @@ from tests.objectives import corpora
 from tests.objectives.test_masked import within
 from upwell.errors import DataError, SettingsError
 from upwell.model import hub, preset
-from upwell.objectives import _noise, _spans, denoise
+from upwell.objectives import _entropy, _noise, _spans, denoise
 from upwell.text import Document
 
 CONTEXT = 128
@@ -261,3 +261,60 @@ def test_examples_show_what_is_read_and_what_is_written(tokenizer):
         assert [(one.part, any(one.learnt), one.source) for one in found] == [("read", False, "a:1"),
                                                                               ("written", True, "a:1")]  # fmt: skip
     assert tokenizer.decode(found[1].ids) == text
+
+
+def test_whole_groups_are_those_without_a_fault():
+    right = torch.tensor([[1, 1, 0, 1, 1], [1, 0, 1, 1, 1]], dtype=torch.bool)
+    counted = torch.tensor([[1, 1, 1, 1, 0], [0, 0, 1, 1, 1]], dtype=torch.bool)
+    number = torch.tensor([[0, 0, 1, 2, 3], [0, 1, 1, 1, 4]])
+    assert [one.tolist() for one in denoise.whole_ones(right, counted, number)] == [[2, 2], [3, 2]]
+
+
+def by_hand(said, batch, settings, tokenizer):
+    """(words right, words, spans or texts right, spans or texts) of what was said (B, T), text by text."""
+    around = denoise.signs(tokenizer, None, settings)
+    hiding, told = set(around.hiding.tolist()), [0, 0, 0, 0]
+    signs = hiding | {around.begin, around.end}
+    for row in range(len(said)):
+        for number in range(int(batch.source_documents[row].max()) + 1):
+            own = (batch.documents[row] == number) & (batch.targets[row] != -100)
+            targets, right, spans = batch.targets[row][own].tolist(), (said == batch.targets)[row][own].tolist(), [[]]
+            words = [yes for yes, id in zip(right, targets, strict=True) if id not in signs]
+            told[0], told[1] = told[0] + sum(words), told[1] + len(words)
+            for place in range(settings.kind == "spans", len(right)):  # a sign begins the first span, and no span
+                spans[-1].append(right[place])
+                if targets[place] in hiding and settings.kind == "spans":
+                    spans.append([])
+            told[2], told[3] = told[2] + sum(map(all, spans)), told[3] + len(spans)
+    return told
+
+
+def sums(found):
+    return [int(t.sum()) for name in ("accuracy", "exact match") for t in found[name]]
+
+
+@pytest.mark.parametrize("kind", ["spans", "infill"])
+def test_what_is_right_is_counted_as_it_is_text_by_text(part, kind, monkeypatch):
+    settings, one = KINDS[kind], model("bart", part.tokenizer.vocab_size)
+    batch = sampler(part, settings).batch(0, 4)
+    said = batch.targets.clone()
+    wrong = torch.rand(said.shape, generator=torch.Generator().manual_seed(2)) < (0.15 if kind == "spans" else 0.01)
+    said[wrong] += 1
+    monkeypatch.setattr(_entropy, "likeliest", lambda model, hidden: said[batch.targets != -100])
+    found = sums(denoise.scored(one, batch, part, settings))
+    assert found == by_hand(said, batch, settings, part.tokenizer)
+    assert 0 < found[0] < found[1] and 0 < found[2] < found[3]
+
+
+@pytest.mark.parametrize("kind", ["spans", "infill"])
+def test_what_the_model_says_is_what_it_says_of_each_text_alone(part, kind):
+    settings, one = KINDS[kind], model("bart", part.tokenizer.vocab_size)
+    batch = sampler(part, settings).batch(0, 2)
+    alone = [one(ids[None], source=read[None])[0].argmax(-1) for read, ids, _ in apart(batch)]
+    wanted = torch.cat([targets for _, _, targets in apart(batch)])
+    said = torch.cat(alone)
+    some = torch.arange(len(said)) % 3 == 0  # random weights say nothing right by themselves
+    batch.targets[batch.targets != -100] = torch.where(some, said, wanted)
+    assert sums(denoise.scored(one, batch, part, settings)) == by_hand(
+        torch.full_like(batch.targets, -1).masked_scatter(batch.targets != -100, said), batch, settings,
+        part.tokenizer)  # fmt: skip

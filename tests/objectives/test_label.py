@@ -122,6 +122,8 @@ def test_arrays_are_kept_and_made_anew_when_the_data_change(tokenizer, tmp_path)
     (ONE[:1], label.Settings(), "^a.jsonl:1: found the label good alone, expected two or more"),
     (ONE, label.Settings(problem="number"), "^a.jsonl:1: found the label 'good', expected a number"),
     (SEVERAL, label.Settings(problem="one"), "^a.jsonl:1: found 2 labels, expected one; take --learn.problem several"),
+    ([{"text": "a", "label": "0.5"}, {"text": "b", "label": "nan"}], label.Settings(problem="number"),
+     "^a.jsonl:2: found the label 'nan', expected a number"),
     ([{"text": "a", "label": [0.5, 0.25]}, {"text": "b", "label": 0.5}], label.Settings(),
      "^a.jsonl:1: found 1 to 2 numbers a text"),
     ([*ONE, {"text": "plain"}], label.Settings(), "^a.jsonl:6: found plain text, expected a text with a label"),

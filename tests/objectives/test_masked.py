@@ -264,3 +264,17 @@ def test_examples_show_the_masks(tokenizer):
     (found,) = masked.examples([Document(corpora.texts(1)[0] * 5, "a:1")], tokenizer, None, masked.Settings())
     assert found.source == "a:1" and 0 < sum(found.learnt) < len(found.ids) / 4
     assert tokenizer.special["[MASK]"] in found.ids
+
+
+def test_the_accuracy_is_that_of_counting_in_any_pieces(part, monkeypatch):
+    from upwell.objectives import _entropy
+
+    model, batch = corpora.bert(part.tokenizer.vocab_size, CONTEXT), sampler(part).batch(0, 4)
+    said = model(batch.ids, documents=batch.documents).argmax(-1)
+    asked = batch.targets != -100
+    batch.targets[:, ::2] = torch.where(asked, said.gather(1, batch.places), -100)[:, ::2]  # some are right
+    right = ((said.gather(1, batch.places) == batch.targets) & asked).sum(1)
+    monkeypatch.setattr(_entropy, "PIECE", 3 * part.tokenizer.vocab_size)
+    found = masked.scored(model, batch, part, masked.Settings())
+    assert list(found) == ["accuracy"] and 0 < right.sum() < asked.sum()
+    assert torch.equal(found["accuracy"][0], right) and torch.equal(found["accuracy"][1], asked.sum(1))

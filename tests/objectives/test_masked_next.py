@@ -203,3 +203,18 @@ def test_examples_show_pairs(tokenizer):
     assert {one.part for one in found} == {"the second part is from another document", "the second part follows"}
     assert all(one.ids[0] == tokenizer.special["[CLS]"] for one in found) and any(any(one.learnt) for one in found)
     assert list(masked_next.examples([], tokenizer, None, masked_next.Settings())) == []
+
+
+def test_both_accuracies_are_those_of_counting(part):
+    model = corpora.bert(part.tokenizer.vocab_size, CONTEXT, "BertForPreTraining")
+    batch, right = sampler(part).batch(0, 6), 0
+    hidden = model.hidden(batch.ids, documents=batch.documents, types=batch.types)
+    for row in range(6):
+        for first, answer in zip(batch.firsts[row].tolist(), batch.answers[row].tolist(), strict=True):
+            pooled = torch.tanh(model.pooler.dense(hidden[row, first]))
+            right += int(answer != -100 and int(model.pair(pooled).argmax()) == answer)
+    found = masked_next.scored(model, batch, part, masked_next.Settings())
+    assert set(found) == {"accuracy", "next accuracy"}
+    assert (int(found["next accuracy"][0].sum()), int(found["next accuracy"][1].sum())) == (
+        right, int((batch.answers != -100).sum()))  # fmt: skip
+    assert int(found["accuracy"][1].sum()) == int((batch.targets != -100).sum())

@@ -128,6 +128,55 @@ def test_an_answer_that_is_not_there_is_no_answer_where_that_is_allowed(tokenize
     assert (batch.starts.item(), batch.ends.item()) == (0, 0)
 
 
+def test_answers_that_no_window_holds_whole_are_counted(tokenizer, tmp_path):
+    long = {"question": "a", "context": "a " * 60, "answers": [("a " * 59).strip()]}
+    sampler = ready(tmp_path / "s", [*ASKED, long], tokenizer, context=40)[2]
+    assert sampler.lost == 1
+    lost = {"question": "a", "context": "b", "answers": ["c"]}
+    sampler = ready(tmp_path / "t", [*ASKED, lost], tokenizer, span.Settings(lost=True))[2]
+    assert sampler.lost == 1
+
+
+class Pointing:
+    """Stands in for a model: says where each right answer stands, or nothing at all."""
+
+    device, training = torch.device("cpu"), False
+
+    def __init__(self, wanted, tokenizer):
+        self.wanted, self.ids = wanted, [tokenizer.encode(one) for one in wanted]
+
+    def __call__(self, ids, mask=None, types=None):
+        outputs = torch.zeros(*ids.shape, 2)
+        outputs[:, 0] = 1.0
+        for row, line in enumerate(ids.tolist()):
+            for word in self.ids:
+                for place in range(types[row].tolist().index(1), len(line) - len(word)):
+                    if line[place : place + len(word)] == word:
+                        outputs[row, place, 0] = outputs[row, place + len(word) - 1, 1] = 5.0
+        return outputs
+
+
+@pytest.mark.parametrize("context", [64, 24])
+@pytest.mark.parametrize("rows", [1, 2, 16])
+def test_answers_are_texts_of_the_likeliest_span_of_all_windows(context, rows, tokenizer, tmp_path):
+    part, _, _ = ready(tmp_path / "s", ASKED, tokenizer, context=context)
+    model = Pointing(["wide", "西边"], tokenizer)
+    found = list(span.answers(model, part, rows, span.Settings(stride=4)))
+    assert found == [("wide", ["wide"]), ("西边", ["西边"]), ("wide", [])]
+    silent = list(span.answers(Pointing([], tokenizer), part, rows, span.Settings(stride=4)))
+    assert [said for said, _ in silent] == ["", "", ""]
+
+
+def test_the_likeliest_span_may_not_end_before_it_begins(tokenizer):
+    one = document({"question": "a", "context": "the sea is wide", "answers": []}, "a:1")
+    (window,) = span.windows(one, tokenizer, Frame(tokenizer), 64, USUAL)
+    outputs = torch.zeros(len(window.ids), 2)
+    n = len(window.places)
+    outputs[window.second + n - 2, 0], outputs[window.second, 1], outputs[0] = 9.0, 8.0, 100.0
+    first, last = window.places[n - 2]
+    assert span.likeliest(outputs, window, "the sea is wide") == (9.0, "the sea is wide"[first:last])
+
+
 def test_a_model_without_types_is_given_none(tokenizer, tmp_path):
     config = hub.config_of({
         "model_type": "distilbert", "architectures": ["DistilBertForMaskedLM"], "vocab_size": tokenizer.vocab_size,

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import tokenizers
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers
 
 from upwell.errors import CheckpointError, DataError
+from upwell.text.runner import Local
 from upwell.tokens import words
 from upwell.tokens.tokenizer import END, Tokenizer, train
 
@@ -64,6 +66,16 @@ def test_a_stream_gives_the_ids_of_single_texts_and_reads_only_a_little_ahead(ou
     assert first == [ours.encode(text) for text in TEXTS[:5]] and len(read) < 20
     assert [ids.tolist() for ids in stream] == [ours.encode(text) for text in (TEXTS * 20)[5:]]
     assert list(ours.encode_stream([])) == []
+
+
+def test_a_stream_through_two_processes_gives_the_ids_of_single_texts_in_their_order(ours, monkeypatch):
+    monkeypatch.setattr(words.at_once, "__defaults__", (100,))
+    texts = [*TEXTS * 5, "", *TEXTS]
+    with Local(2) as engine:
+        stream = list(ours.encode_stream(texts, engine))
+        assert list(ours.encode_stream([], engine)) == []
+    assert [ids.tolist() for ids in stream] == [ours.encode(text) for text in texts]
+    assert {ids.dtype for ids in stream} == {np.dtype("uint32")}
 
 
 def test_every_single_byte_has_a_token(ours):

@@ -145,7 +145,7 @@ def test_adafactor_equals_torchs_while_its_rate_is_below_the_root_of_the_step():
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
 def test_sgd_with_its_memory_from_the_beginning_is_torchs(momentum, nesterov):
     s = Optim(name="sgd", rate=0.1, momentum=momentum, nesterov=nesterov, weight_decay=0.01)
-    ours = stepped(lambda ps: optim.make([{"params": ps, "lr": 0.1, "weight_decay": 0.01}], s), SHAPES)
+    ours = stepped(lambda ps: optim.SGD([{"params": ps, "lr": 0.1, "weight_decay": 0.01}], s), SHAPES)
     more = {"lr": 0.1, "momentum": momentum, "nesterov": nesterov, "weight_decay": 0.01}
     for a, b in zip(ours, stepped(lambda ps: torch.optim.SGD(ps, **more), SHAPES), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=0)
@@ -153,7 +153,7 @@ def test_sgd_with_its_memory_from_the_beginning_is_torchs(momentum, nesterov):
 
 def test_adamw_with_its_memory_from_the_beginning_is_torchs():
     s = Optim(name="adamw")
-    ours = stepped(lambda ps: optim.make([{"params": ps, "lr": 0.1, "weight_decay": 0.01}], s), SHAPES)
+    ours = stepped(lambda ps: optim.AdamW([{"params": ps, "lr": 0.1, "weight_decay": 0.01}], s), SHAPES)
     more = {"lr": 0.1, "betas": (0.9, 0.95), "weight_decay": 0.01}
     for a, b in zip(ours, stepped(lambda ps: torch.optim.AdamW(ps, **more), SHAPES), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-15)

@@ -73,6 +73,44 @@ def test_killed_and_resumed_compiled_gives_the_unbroken_curve(prepared, tmp_path
     check_resume(prepared, tmp_path, 6, "--training.compile", "wait")
 
 
+RUN = """
+import json, sys
+import torch
+from upwell import plugs
+from upwell.run import going
+from upwell.run.stop import Stopped
+from upwell.settings import parse
+from upwell.training import plan
+words = json.loads(sys.argv[1])
+settings = parse(plugs.find("verbs", "pretrain").kind(words), words, "pretrain")
+before, stop = plan.used(), going.Run.stop
+going.Run.stop = lambda run, asked: stop(run, asked or sys.argv[2] == str(run.state.step))
+try:
+    going.train(settings)
+except Stopped:
+    pass
+print(json.dumps(plan.used() - before))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measures a process by Linux's account")
+def test_a_resume_takes_no_more_memory_than_an_unbroken_run(prepared, tmp_path):
+    def peak(out, until):
+        words = [str(prepared), "--out", str(tmp_path / out), "--model.width", "384", "--model.layers", "6",
+                 "--model.heads", "6", "--training.context", "32", "--training.rows", "4", "--training.steps", "6",
+                 "--training.compile", "off", "--training.average", "0.9", "--training.optim.name", "adamw",
+                 "--evaluations", "0", "--samples", "0"]  # fmt: skip
+        given = [sys.executable, "-c", RUN, json.dumps(words), str(until)]
+        done = subprocess.run(given, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    whole, first, again = peak("whole", 0), peak("broken", 3), peak("broken", 0)
+    print(f"{whole / 1e6:.0f} MB unbroken, {again / 1e6:.0f} MB resumed")
+    assert first > 0 and again < 1.1 * whole  # its weights are 42 MB, all that is saved is 170
+
+
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT to a child is POSIX")
 def test_ctrl_c_saves_says_so_and_the_same_command_goes_on(prepared, tmp_path):
     words = command(prepared, tmp_path, "--training.compile", "off")

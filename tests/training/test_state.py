@@ -54,6 +54,25 @@ def test_a_state_of_other_settings_is_refused(model, packed, tmp_path, name, oth
         state.restore(state.begin(model, Settings(**{"optim": Optim(name=name)} | other)), state.newest(tmp_path))
 
 
+def test_a_state_that_is_there_is_not_written_again_and_another_one_of_the_step_is(model, packed, tmp_path):
+    run, _ = trained(model, packed, tmp_path)
+    path = state.newest(tmp_path)
+    first = (path / "model.safetensors").stat().st_ino
+    state.save(run, tmp_path)
+    assert (path / "model.safetensors").stat().st_ino == first
+    run.extra["more"] = 1
+    state.save(run, tmp_path)
+    assert state.facts(path)["extra"] == {"more": 1} and (path / "model.safetensors").stat().st_ino != first
+
+
+def test_what_a_killed_save_left_half_written_is_cleared(model, packed, tmp_path):
+    left = tmp_path / "state" / ".step-00000002.partial-123"
+    left.mkdir(parents=True)
+    (left / "model.safetensors").write_bytes(b"half")
+    trained(model, packed, tmp_path)
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["step-00000003"]
+
+
 def test_an_interrupted_folder_is_one_sentence(model, packed, tmp_path):
     run, s = trained(model, packed, tmp_path, optim=Optim(name="adamw"))
     found = state.newest(tmp_path)

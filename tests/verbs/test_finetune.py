@@ -3,10 +3,12 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import peft
 import pytest
@@ -99,6 +101,44 @@ def test_adapters_learn_beside_matrices_that_are_held_narrower(encoder, reviews,
     assert lines[-1] == lines[-1]
 
 
+def test_what_is_new_and_what_is_not_taken_over_is_said(encoder, reviews, tmp_path, capsys):
+    assert run(encoder, reviews, tmp_path / "out", "--epochs", "1") == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"New in the model, drawn from the seed: head, top.dense. Of {encoder} not taken over: head_bias" in said
+    assert run(tmp_path / "out", reviews, tmp_path / "again", "--epochs", "1") == 0
+    assert "New in the model" not in capsys.readouterr().err
+
+
+def long_reviews(path):
+    """A prepared folder whose third learnt and first held-out text are too long."""
+    r = random.Random(1)
+    made = iter(range(99))
+
+    def make(_):
+        one = folders.label(r)
+        if next(made) in (2, 48):
+            text = one.fields["text"] + " river" * 40
+            one = replace(one, text=text, fields=one.fields | {"text": text})
+        return one
+
+    return folders.folder(path, make, folders.wordpiece())
+
+
+def test_what_is_cut_is_said_at_the_start_and_stands_in_the_record(encoder, tmp_path, capsys):
+    data, out = long_reviews(tmp_path / "data"), tmp_path / "out"
+    assert run(encoder, data, out) == 2
+    assert "expected at most 30, so many places are in a row" in capsys.readouterr().err
+    assert run(encoder, data, out, "--learn.cut", "--epochs", "1") == 0
+    said = " ".join(capsys.readouterr().err.split())
+    for name in ("learnt", "held out"):
+        assert f"Of the {name} part 1 texts are longer than the context and lost their ends" in said
+    lines = record.read(out / "metrics.jsonl")
+    assert lines[0] == {"step": 0, "missing": {"learnt": {"cut": 1}, "held out": {"cut": 1}}}
+    assert [line["step"] for line in lines if "loss" in line][0] == 1
+    assert run(encoder, data, out, "--learn.cut", "--epochs", "1") == 0  # it is done; the record stays
+    assert record.read(out / "metrics.jsonl") == lines
+
+
 def test_chats_are_learnt_by_a_decoder_and_its_answers_are_shown(decoder, chats, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(decoder, chats, out, "--epochs", "2", "--training.optim.rate", "1e-3", "--answers", "4") == 0
@@ -113,7 +153,7 @@ def test_chats_are_learnt_by_a_decoder_and_its_answers_are_shown(decoder, chats,
 def test_answers_in_texts_are_found_by_an_encoder(encoder, tmp_path):
     data = folders.folder(tmp_path / "data", folders.answer, folders.wordpiece())
     assert run(encoder, data, tmp_path / "out", "--objective", "span", "--epochs", "1") == 0
-    assert {"loss", "exact match", "f1"} <= last(tmp_path / "out").keys()
+    assert set(last(tmp_path / "out")) == {"loss", "exact match", "f1"}
     transformers.AutoModelForQuestionAnswering.from_pretrained(tmp_path / "out")
 
 
@@ -137,7 +177,7 @@ def test_a_student_learns_from_a_teacher_and_goes_on_after_a_stop(encoder, tmp_p
              "--learn.base", "masked", "--learn.teacher", str(encoder), "--training.steps", "4", "--model.layers", "1",
              "--evaluations", "1"]  # fmt: skip
     assert cli.main(given) == 0
-    assert {"soft loss", "hard loss", "hidden loss"} <= last(tmp_path / "out").keys()
+    assert {"soft loss", "hard loss", "hidden loss", "accuracy"} <= last(tmp_path / "out").keys()
     assert cli.main(given) == 0
     transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / "out")
 
@@ -153,6 +193,14 @@ def test_frozen_parts_stay_as_they_are_and_lower_layers_learn_slower(encoder, re
     assert any(name.startswith("encoder.blocks.1.") for name in moved)
 
 
+def test_steps_beside_epochs_are_told_not_to_count(encoder, reviews, tmp_path, capsys):
+    assert run(encoder, reviews, tmp_path / "out", "--epochs", "0.5", "--training.steps", "7") == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--epochs 0.5 decides: 6 steps, not the 7 of --training.steps; --epochs 0 lets these count" in said
+    assert run(encoder, reviews, tmp_path / "other", "--epochs", "0", "--training.steps", "3") == 0
+    assert [line["step"] for line in record.read(tmp_path / "other" / "metrics.jsonl") if "loss" in line] == [1, 2, 3]
+
+
 def test_a_beginning_of_no_parameter_is_named(encoder, reviews, tmp_path, capsys):
     assert run(encoder, reviews, tmp_path / "out", "--freeze", "decoder") == 2
     assert "no parameter of this model begins with 'decoder'" in capsys.readouterr().err
@@ -161,6 +209,11 @@ def test_a_beginning_of_no_parameter_is_named(encoder, reviews, tmp_path, capsys
 def test_texts_of_another_tokenizer_are_cut_anew(decoder, tmp_path, capsys):
     data = folders.folder(tmp_path / "data", folders.plain, folders.wordpiece())
     assert run(decoder, data, tmp_path / "out", "--objective", "causal", "--epochs", "1") == 0
+    assert "its texts are cut anew with the model's" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "out" / "state")  # as where a run died before its first state
+    (tmp_path / "out" / "model.safetensors").unlink()
+    other = folders.folder(tmp_path / "other", folders.plain, folders.wordpiece(), seed=2)
+    assert run(decoder, other, tmp_path / "out", "--objective", "causal", "--epochs", "1") == 0
     assert "its texts are cut anew with the model's" in capsys.readouterr().err
 
 
@@ -180,6 +233,25 @@ def test_another_chat_template_than_the_models_is_refused(decoder, chats, tmp_pa
     (data / "manifest.json").write_text(json.dumps(manifest | {"template": Template.load(data).hash}))
     assert run(decoder, data, tmp_path / "out") == 2
     assert "prepared with another chat template" in capsys.readouterr().err
+
+
+def test_a_chat_template_that_was_changed_after_preparing_is_refused(decoder, tmp_path, capsys):
+    data = folders.chats(tmp_path / "data")
+    path = data / "chat_template.jinja"
+    path.write_text(path.read_text() + " ")
+    assert run(decoder, data, tmp_path / "out") == 2
+    assert "is not the one that its tokens were written with; prepare it again" in capsys.readouterr().err
+
+
+def test_a_tokenizer_with_more_ids_than_its_model_is_refused(encoder, reviews, tmp_path, capsys):
+    shutil.copytree(encoder, tmp_path / "model")
+    given = json.loads((tmp_path / "model" / "tokenizer.json").read_text())
+    vocab = given["model"]["vocab"]
+    given["model"]["vocab"] = vocab | {f"more{n}": len(vocab) + n for n in range(9)}
+    (tmp_path / "model" / "tokenizer.json").write_text(json.dumps(given))
+    assert run(tmp_path / "model", reviews, tmp_path / "out") == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "they do not belong together" in " ".join(said.split()) and "Traceback" not in said
 
 
 def test_labels_that_do_not_fit_are_named_with_their_place(encoder, tmp_path, capsys):

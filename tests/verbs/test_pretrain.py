@@ -2,6 +2,9 @@
 
 import errno
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -39,7 +42,8 @@ def test_masked_words_make_an_encoder_that_transformers_opens(words, tmp_path):
     lines = record.read(tmp_path / "out" / "metrics.jsonl")
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, 7))
     assert {"norm", "rate", "tokens", "seconds", "tokens_per_second", "memory"} <= lines[0].keys()
-    assert evaluations(tmp_path / "out")[-1]["evaluation"]["loss"]["error"] > 0
+    measured = evaluations(tmp_path / "out")[-1]["evaluation"]
+    assert measured["loss"]["error"] > 0 and 0 <= measured["accuracy"]["value"] <= 1
     assert "  rate: 0.3" in (tmp_path / "out" / "upwell.yaml").read_text()
 
 
@@ -48,6 +52,7 @@ def test_two_terms_are_told_apart(words, tmp_path):
     first = record.read(tmp_path / "out" / "metrics.jsonl")[0]
     assert sum(first["terms"].values()) == pytest.approx(first["loss"]) and len(first["terms"]) == 2
     assert len([name for name in evaluations(tmp_path / "out")[0]["evaluation"] if name.endswith(" loss")]) == 2
+    assert {"accuracy", "next accuracy"} <= evaluations(tmp_path / "out")[0]["evaluation"].keys()
 
 
 def test_pairs_make_an_encoder_decoder_whose_answers_are_compared(tmp_path):
@@ -57,6 +62,18 @@ def test_pairs_make_an_encoder_decoder_whose_answers_are_compared(tmp_path):
     assert {"exact match", "word f1", "bleu", "chrf"} <= line["evaluation"].keys()
     assert set(line["samples"][0]) == {"prompt", "text", "reference"} and "version" in line["note"]
     transformers.T5ForConditionalGeneration.from_pretrained(tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", ["spans", "infill"])
+def test_damaged_texts_are_restored_and_what_is_right_is_counted(tmp_path, kind):
+    from tests.objectives import corpora
+
+    data = folders.folder(tmp_path / "data", folders.plain, corpora.unigram())
+    assert run(data, tmp_path / "out", "--objective", "denoise", "--learn.kind", kind, "--answers", "2") == 0
+    line = evaluations(tmp_path / "out")[-1]
+    names = {"loss", "accuracy", "exact match", "written exact match", "word f1", "bleu", "chrf"}
+    assert line["evaluation"].keys() == names and len(line["samples"]) == 2
+    assert line["samples"][0]["reference"] and line["samples"][0]["prompt"]
 
 
 def test_a_family_of_the_wrong_shape_is_refused_in_a_sentence(words, tmp_path, capsys):
@@ -81,6 +98,16 @@ def test_a_run_goes_on_from_a_model(texts, tmp_path):
     assert record.read(tmp_path / "second" / "metrics.jsonl")[0]["loss"] < before * 1.1
 
 
+def test_the_probe_of_minutes_leaves_the_model_that_is_gone_on_with_alone(texts, tmp_path):
+    assert run(texts, tmp_path / "first", "--evaluations", "0", steps=20) == 0
+    losses = []
+    for name, more in (("steps", ["--training.steps", "10"]), ("minutes", ["--minutes", "0.001"])):
+        assert cli.main(["pretrain", str(texts), "--from", str(tmp_path / "first"), "--out", str(tmp_path / name),
+                         *folders.TINY, "--evaluations", "0", *more]) == 0  # fmt: skip
+        losses.append(record.read(tmp_path / name / "metrics.jsonl")[0]["loss"])
+    assert losses[0] == losses[1]
+
+
 def test_a_plan_tells_memory_time_tokens_and_cost_and_trains_nothing(texts, tmp_path, capsys):
     assert run(texts, tmp_path / "out", "--plan", "--watts", "100", "--price", "2") == 0
     told = capsys.readouterr().out
@@ -103,15 +130,15 @@ def test_a_sequence_longer_than_the_positions_is_refused(texts, tmp_path, capsys
     assert "reads at most 32 tokens" in capsys.readouterr().err
 
 
-def test_an_empty_part_is_refused(texts, tmp_path, capsys):
+@pytest.mark.parametrize("name", ["train", "heldout"])
+def test_an_empty_part_is_refused(name, tmp_path, capsys):
     data = tmp_path / "data"
     folders.folder(data, folders.plain, folders.bpe())
-    for name in ("heldout",):
-        index = json.loads((data / name / "index.json").read_text())
-        (data / name / "index.json").write_text(json.dumps(index | {"documents": 0, "tokens": 0, "shards": []}))
+    index = json.loads((data / name / "index.json").read_text())
+    (data / name / "index.json").write_text(json.dumps(index | {"documents": 0, "tokens": 0, "shards": []}))
     assert run(data, tmp_path / "out") == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "heldout" in said and "Traceback" not in said
+    assert name in said and "Traceback" not in said and not (tmp_path / "out" / "state").exists()
 
 
 def test_tokens_of_another_vocabulary_than_the_tokenizer_are_refused(texts, tmp_path, capsys):
@@ -153,7 +180,9 @@ def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_state_before_it(t
     monkeypatch.setattr(causal, "loss", damaged)
     assert run(texts, tmp_path / "out", "--training.micro-rows", "4", "--evaluations", "0") == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "the loss is nan" in said and "samples" in said
+    assert "the loss is nan" in said and "samples" in said and f"lies in {tmp_path / 'out' / 'suspects.txt'}" in said
+    suspects = (tmp_path / "out" / "suspects.txt").read_text()
+    assert suspects.count("# sample") == 4 and "<|endoftext|>" in suspects and "river" in suspects
     kept = next((tmp_path / "out" / "state").glob("step-*"))
     step = int(said.partition("step ")[2].split()[0])
     assert json.loads((kept / "state.json").read_text())["step"] == step - 1
@@ -174,6 +203,73 @@ def test_a_full_disk_while_saving_leaves_the_state_before(texts, tmp_path, capsy
     assert [path.name for path in (tmp_path / "out" / "state").iterdir()] == ["step-00000002"]
     monkeypatch.setattr(tensors, "write", real)
     assert run(texts, tmp_path / "out", "--save-steps", "2") == 0
+
+
+def test_a_full_disk_while_writing_metrics_is_one_sentence_and_the_same_command_goes_on(texts, tmp_path, capsys,
+                                                                                        monkeypatch):  # fmt: skip
+    real = record.Record.__call__
+
+    def full(self, **line):
+        if line["step"] == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(self, **line)
+
+    monkeypatch.setattr(record.Record, "__call__", full)
+    assert run(texts, tmp_path / "out", "--save-steps", "2") == 2
+    assert "no space is left on the disk" in " ".join(capsys.readouterr().err.split())
+    monkeypatch.setattr(record.Record, "__call__", real)
+    assert run(texts, tmp_path / "out", "--save-steps", "2") == 0
+    assert "after step 2 of 6" in capsys.readouterr().err
+    lines = record.read(tmp_path / "out" / "metrics.jsonl")
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_full_disk_at_the_end_keeps_the_last_step_and_the_same_command_writes_the_folder(texts, tmp_path, capsys,
+                                                                                            monkeypatch):  # fmt: skip
+    from upwell.model import hub
+
+    real = hub.save
+
+    def full(*given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(hub, "save", full)
+    assert run(texts, tmp_path / "out") == 2
+    assert "no space is left on the disk" in " ".join(capsys.readouterr().err.split())
+    assert [path.name for path in (tmp_path / "out" / "state").iterdir()] == ["step-00000006"]
+    monkeypatch.setattr(hub, "save", real)
+    assert run(texts, tmp_path / "out") == 0
+    assert (tmp_path / "out" / "model.safetensors").is_file() and not (tmp_path / "out" / ".lock").exists()
+
+
+def test_a_second_run_in_the_same_folder_is_refused(texts, tmp_path, capsys, monkeypatch):
+    from upwell import atomic
+
+    (tmp_path / "out").mkdir()
+    with atomic.alone(tmp_path / "out" / ".lock"):
+        assert run(texts, tmp_path / "out") == 2
+    assert "Another run is at work on" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out" / "state").exists() and not (tmp_path / "out" / "metrics.jsonl").exists()
+
+    def lockless(file):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(atomic, "_lock", lockless)
+    assert run(texts, tmp_path / "out", steps=2) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a limit on files is POSIX's")
+@pytest.mark.parametrize("room", [1000, 60_000, 200_000])
+def test_a_disk_that_takes_only_so_much_leaves_no_half_file_and_one_sentence(texts, tmp_path, room):
+    words = ["pretrain", str(texts), "--out", str(tmp_path / "out"), *SMALL, "--training.steps", "2"]
+    code = ("import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2); "
+            "from upwell import cli; sys.exit(cli.main(sys.argv[2:]))")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code, str(room), *words], capture_output=True, text=True, timeout=120)
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 2 and "Traceback" not in said
+    assert "disk is full" in said or "File too large" in said or "o space is left" in said, said
+    assert not [path for path in (tmp_path / "out").rglob("*") if ".partial-" in path.name]
+    assert cli.main(words) == 0
 
 
 def test_it_stops_early_keeps_the_best_and_does_not_begin_again(texts, tmp_path, capsys, monkeypatch):

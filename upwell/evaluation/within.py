@@ -1,14 +1,17 @@
 """What a run measures of its held-out part, for every objective, in constant memory.
 
     scores = measure(model, objective, part, options, rows, dtype)      # losses, and what the head is good for
-    answers = answered(checkpoint, objective, part, options, count)     # what the model writes, beside the references
+    answers = answered(checkpoint, list(questions(...)))                # what the model writes, beside the references
 
 Sums are kept, never items: a mean, an F1 or a loss is a ratio of two sums, and its standard error that of a ratio over
 items (batches for losses). The room knows no training loop; it is handed an objective as one is handed a file.
 """
 
 import math
-from collections.abc import Callable, Iterator
+import string
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
@@ -20,6 +23,8 @@ from ..objectives import Part, causal
 from ..tokens.batches import IGNORE
 from . import Number, Scores
 from .tasks import loss as loss_task
+
+SIGNS = frozenset(string.punctuation)  # $ and the like are no punctuation to Unicode
 
 
 class Ratio:
@@ -70,10 +75,13 @@ def measure(model: Transformer, objective: Any, part: Part, options: Any, rows: 
         batch = type(batch)(*(None if t is None else t.to(model.device) for t in batch))
         with torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32):
             total = objective.loss(model, batch, plain)
-            for name, (x, y) in found(model, objective, batch, plain).items():
+            for name, (x, y) in found(model, objective, batch, part, plain).items():
                 ratios.setdefault(name, Ratio()).add(x, y)
         sums.add(total.float()[None], torch.tensor([objective.counts(batch, plain)]))
         items += len(batch[0])
+    if hasattr(objective, "answers"):
+        with torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32):
+            ratios |= extracted(objective.answers(model, part, rows, plain))
     return Scores(losses(sums, objective.TERMS) | {name: ratio.number() for name, ratio in ratios.items()}, items)
 
 
@@ -93,16 +101,16 @@ def unsmoothed(options: Any) -> Any:
     return replace(options, smoothing=0.0) if has else options
 
 
-def found(model: Transformer, objective: Any, batch: Any, options: Any) -> dict[str, tuple[Tensor, Tensor]]:
-    """What a batch adds to each measure: (above, below the line)."""
+def found(model: Transformer, objective: Any, batch: Any, part: Part,
+          options: Any) -> dict[str, tuple[Tensor, Tensor]]:  # fmt: skip
+    """What a batch adds to each measure: (above, below the line), each (rows,)."""
     if hasattr(objective, "scored"):
-        pairs = objective.scored(model, batch, options).items()
-        return {name: (torch.tensor([float(x)]), torch.tensor([float(y)])) for name, (x, y) in pairs}
+        return objective.scored(model, batch, part, options)
     if hasattr(objective, "vectors"):
         return retrieved(*objective.vectors(model, batch, options))
     kind, have = model.config.head.kind, batch._asdict()
     ways: dict[str, tuple[str, Callable]] = {
-        "classify": ("labels", classified), "tag": ("targets", tagged), "span": ("starts", spanned),
+        "classify": ("labels", classified), "tag": ("targets", tagged),
     }  # fmt: skip
     need, way = ways.get(kind, ("", None))
     return way(model, batch) if way is not None and need in have else {}
@@ -175,23 +183,27 @@ def names(ids: list[int], labels: tuple[str, ...]) -> set[tuple[int, int, str]]:
     return found
 
 
-# ---- spans, vectors ----
+# ---- answers in texts, vectors ----
 
 
-def spanned(model: Transformer, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
-    """Exact match and F1 over tokens of the likeliest span; no answer is the span of the first token alone."""
-    starts, ends = outputs(model, batch).unbind(-1)
-    n = starts.shape[1]
-    real = getattr(batch, "mask", None)
-    both = starts[:, :, None] + ends[:, None, :]
-    upper = torch.ones(n, n, dtype=torch.bool, device=both.device).triu()
-    allowed = upper if real is None else upper & real[:, :, None] & real[:, None, :]
-    best = both.masked_fill(~allowed, float("-inf")).flatten(1).argmax(1)
-    first, last = best // n, best % n
-    exact = (first == batch.starts) & (last == batch.ends)
-    shared = (torch.minimum(last, batch.ends) - torch.maximum(first, batch.starts) + 1).clamp(min=0)
-    said, wanted = last - first + 1, batch.ends - batch.starts + 1
-    return {"exact match": ones(exact), "f1": ones(2 * shared / (said + wanted))}
+def extracted(found: Iterable[tuple[str, list[str]]]) -> dict[str, Ratio]:
+    """Exact match and F1 over words of answers, each against the right one that is nearest; none is "".
+
+    As SQuAD counts them: without capitals, punctuation and articles (Rajpurkar, Jia, Liang 2018, arXiv 1806.03822). A
+    Chinese character is a word.
+    """
+    ratios = {"exact match": Ratio(), "f1": Ratio()}
+    for text, right in found:
+        said, wanted = bare(text), [bare(one) for one in right] or [[]]
+        ratios["exact match"].add(*ones(torch.tensor([any(said == one for one in wanted)])))
+        ratios["f1"].add(*ones(torch.tensor([max(shared(said, one) for one in wanted)])))
+    return ratios if ratios["f1"].items else {}
+
+
+def bare(text: str) -> list[str]:
+    """Words in small letters without punctuation and English articles."""
+    plain = "".join("" if unicodedata.category(one)[0] == "P" or one in SIGNS else one for one in text)
+    return [word for word in words(plain) if word not in ("a", "an", "the")]
 
 
 def retrieved(left: Tensor, right: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
@@ -224,7 +236,11 @@ def questions(objective: Any, part: Part, options: Any, rows: int = 16) -> Itera
         return
     for batch in objective.samples(part, rows, 0, options).whole(rows):
         have = batch._asdict()
-        if {"source", "source_mask", "targets"} <= have.keys():
+        if {"source", "source_documents", "targets"} <= have.keys():
+            columns = (have[name] for name in ("source", "source_documents", "targets", "documents"))
+            for row in zip(*columns, strict=True):
+                yield from restored(*row)
+        elif {"source", "source_mask", "targets"} <= have.keys():
             for source, real, targets in zip(batch.source, batch.source_mask, batch.targets, strict=True):
                 yield Question(source[real].tolist(), targets[targets != IGNORE].tolist())
         elif {"ids", "targets", "documents"} <= have.keys() and batch.targets.shape == batch.ids.shape:
@@ -233,6 +249,13 @@ def questions(objective: Any, part: Part, options: Any, rows: int = 16) -> Itera
                 yield from asked(*row)
         else:
             return
+
+
+def restored(source: Tensor, source_documents: Tensor, targets: Tensor, documents: Tensor) -> Iterator[Question]:
+    """The damaged texts of a row (S,), each with what is to be written of it (T,)."""
+    for number in range(int(source_documents.max()) + 1):
+        wanted = targets[(documents == number) & (targets != IGNORE)]
+        yield Question(source[source_documents == number].tolist(), wanted.tolist())
 
 
 def asked(ids: list[int], targets: list[int], documents: list[int]) -> Iterator[Question]:
@@ -312,9 +335,12 @@ def jackknife(metric: Any, texts: list[str], references: list[str], parts: int =
 
 def word_f1(text: str, reference: str) -> float:
     """Overlap of two bags of words, as questions with answers are scored (Rajpurkar and others 2016)."""
-    from collections import Counter
+    return shared(words(text), words(reference))
 
-    one, other = Counter(words(text)), Counter(words(reference))
+
+def shared(said: list[str], wanted: list[str]) -> float:
+    """The F1 of two bags of words."""
+    one, other = Counter(said), Counter(wanted)
     if not one or not other:
         return float(one == other)
     both = sum((one & other).values())

@@ -14,6 +14,11 @@
 
     optional: TOGETHER = True                 its loss couples the rows of a step, which is then never cut
               tokens(batch) -> int            real tokens, where they are not those of the batch's masks
+              scored(model, batch, part, settings) -> {name: (above, below)}    measures of held-out rows beside the
+                                              loss: tensors (rows,) whose sums are divided, as words right and asked
+              answers(model, part, rows, settings) -> Iterator[(text, right texts)]    what a model says to questions
+              a sampler's .cut, .dropped and .lost: how many texts lost their ends, are left out, ask for no answer
+                                              though they have one; a run says so at its start
 
 A batch is a NamedTuple of tensors (or None) whose first dimension is the row. An objective knows no file, no optimizer,
 no step and no rank.

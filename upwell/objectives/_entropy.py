@@ -24,6 +24,13 @@ def of_words(model, hidden: Tensor, targets: Tensor, smoothing: float = 0.0) -> 
     return summed(scaled, model.output_weight, targets, cap, model.output_bias, smoothing)
 
 
+def likeliest(model, hidden: Tensor) -> Tensor:
+    """The last block's vectors (..., D) of any places -> the likeliest token of each (...), a piece at a time."""
+    parts = hidden.flatten(0, -2).split(max(1, PIECE // model.config.vocab))
+    found = [model.logits(model.top(part, None, None)).argmax(-1) for part in parts]
+    return torch.cat(found).view(hidden.shape[:-1])
+
+
 def summed(hidden: Tensor, weight: Tensor, targets: Tensor, cap: float | None = None, bias: Tensor | None = None,
            smoothing: float = 0.0) -> Tensor:  # fmt: skip
     """hidden (..., D), weight (V, D), targets (...) -> the sum of -log p(target) in nats, float32; -100 asks nothing.

@@ -339,6 +339,40 @@ def loss(model, batch: Batch, settings: Settings) -> "Tensor":
     return _entropy.of_words(model, hidden, batch.targets, settings.smoothing)[None]
 
 
+def scored(model, batch: Batch, part: Part, settings: Settings) -> dict[str, tuple["Tensor", "Tensor"]]:
+    """accuracy: of the tokens that the decoder is to write, signs apart, each behind the right ones before it.
+
+    exact match: of spans with the sign that ends each, or for infill of whole texts. A text is right here just where
+    the model, writing its likeliest token each time, writes it.
+    """
+    import torch
+
+    from . import _entropy
+
+    hidden = model.hidden(batch.ids, documents=batch.documents, source=batch.source,
+                          source_documents=batch.source_documents)  # fmt: skip
+    asked, around = batch.targets != IGNORE, signs(part.tokenizer, part.config, settings)
+    right = asked.clone()
+    right[asked] = _entropy.likeliest(model, hidden[asked]) == batch.targets[asked]
+    hiding = torch.isin(batch.targets, torch.as_tensor(around.hiding, device=asked.device))
+    ends = [id for id in (around.begin, around.end) if id is not None]
+    words = asked & ~hiding & ~torch.isin(batch.targets, torch.tensor(ends, device=asked.device))
+    number, counted = batch.documents.long(), asked
+    if settings.kind == "spans":
+        number = hiding.cumsum(1) - hiding.long()  # signs before a place: a span ends with the sign behind it
+        counted = asked & (batch.documents == batch.documents.roll(1, 1))
+        counted[:, 0] = False  # the sign that begins a text belongs to no span
+    return {"accuracy": ((right & words).sum(1), words.sum(1)), "exact match": whole_ones(right, counted, number)}
+
+
+def whole_ones(right: "Tensor", counted: "Tensor", number: "Tensor") -> tuple["Tensor", "Tensor"]:
+    """(groups whose places are all right, groups) of each row; number (B, T): the group of a place, if it counts."""
+    shape = len(number), int(number.max()) + 1
+    there = counted.new_zeros(shape, dtype=number.dtype).scatter_add_(1, number, counted.to(number.dtype))
+    wrong = counted.new_zeros(shape, dtype=number.dtype).scatter_add_(1, number, (counted & ~right).to(number.dtype))
+    return ((there > 0) & (wrong == 0)).sum(1), (there > 0).sum(1)
+
+
 def examples(documents: Iterable[Document], tokenizer, template, settings: Settings) -> Iterator[Example]:
     """Each document damaged, as the encoder reads it, and what the decoder is to write."""
     around = signs(tokenizer, None, settings)

@@ -153,6 +153,8 @@ class Taught:
         room, _ = base(settings)
         if hasattr(room, "tokens"):
             self.tokens = room.tokens
+        if hasattr(room, "scored"):
+            self.scored = lambda model, batch, part, settings: room.scored(model, batch, part, base(settings)[1])
         self.layers = layers(model, teacher) if settings.hidden else []
         self.aside = None
         if self.layers and model.config.width != teacher.config.width:

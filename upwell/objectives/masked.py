@@ -168,6 +168,23 @@ def of_places(model, hidden: "Tensor", places: "Tensor", targets: "Tensor") -> "
     return _entropy.of_words(model, asked, targets)
 
 
+def scored(model, batch: Batch, part: Part, settings: Settings) -> dict[str, tuple["Tensor", "Tensor"]]:
+    """How many of the masked tokens of each row the model names, and of how many."""
+    hidden = model.hidden(batch.ids, documents=batch.documents)
+    return {"accuracy": named_right(model, hidden, batch.places, batch.targets)}
+
+
+def named_right(model, hidden: "Tensor", places: "Tensor", targets: "Tensor") -> tuple["Tensor", "Tensor"]:
+    """(right, asked) of each row (B,), for targets (B, M) at places (B, M) of the last block's vectors (B, T, D)."""
+    from . import _entropy
+
+    asked = targets != IGNORE
+    vectors = hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[-1]))[asked]
+    right = asked.clone()
+    right[asked] = _entropy.likeliest(model, vectors) == targets[asked]
+    return right.sum(1), asked.sum(1)
+
+
 def tokens(batch: Batch) -> int:
     """Tokens of texts and their frames."""
     return int(batch.real.sum())

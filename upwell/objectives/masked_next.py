@@ -283,10 +283,23 @@ def loss(model, batch: Batch, settings: Settings) -> "Tensor":
 
     hidden = model.hidden(batch.ids, documents=batch.documents, types=batch.types)
     words = masked.of_places(model, hidden, batch.places, batch.targets)
-    first = hidden.gather(1, batch.firsts[..., None].expand(-1, -1, hidden.shape[-1])).flatten(0, 1)
-    found = model.next_sentence(first[:, None], None).to(words.dtype)
-    pairs = F.cross_entropy(found, batch.answers.flatten(), ignore_index=IGNORE, reduction="sum")
+    found = followed(model, hidden, batch.firsts).to(words.dtype)
+    pairs = F.cross_entropy(found.flatten(0, 1), batch.answers.flatten(), ignore_index=IGNORE, reduction="sum")
     return torch.stack([words, settings.weight * pairs])
+
+
+def followed(model, hidden: "Tensor", firsts: "Tensor") -> "Tensor":
+    """Logits (B, P, 2) that the second part of the pairs that begin at `firsts` (B, P) follows, and that not."""
+    vectors = hidden.gather(1, firsts[..., None].expand(-1, -1, hidden.shape[-1])).flatten(0, 1)
+    return model.next_sentence(vectors[:, None], None).unflatten(0, firsts.shape)
+
+
+def scored(model, batch: Batch, part: Part, settings: Settings) -> dict[str, tuple["Tensor", "Tensor"]]:
+    """How many masked tokens and how many pairs of each row are told right, and of how many."""
+    hidden = model.hidden(batch.ids, documents=batch.documents, types=batch.types)
+    right = followed(model, hidden, batch.firsts).argmax(-1) == batch.answers
+    return {"accuracy": masked.named_right(model, hidden, batch.places, batch.targets),
+            "next accuracy": (right.sum(1), (batch.answers != IGNORE).sum(1))}  # fmt: skip
 
 
 def examples(documents: Iterable[Document], tokenizer, template, settings: Settings) -> Iterator[Example]:

@@ -7,6 +7,7 @@ is asked. The loss is that of transformers: half of the cross-entropies of both 
 Source: Devlin et al. 2019, arXiv 1810.04805; Rajpurkar, Jia, Liang 2018, arXiv 1806.03822.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +19,7 @@ from upwell.text import Document
 
 from . import Example, Part, _heads
 from ._frames import Frame
-from ._rows import Bucketed, given, kept, of_task, width
+from ._rows import Bucketed, at_once, given, kept, of_task, width
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,12 +57,18 @@ class Batch(NamedTuple):
 
 
 class Window(NamedTuple):
-    """One row: its ids, where the text begins in them, and the tokens of the answer (0, 0: none)."""
+    """One row: its ids, where the text begins in them, and the tokens of the answer (0, 0: none).
+
+    places: the characters (first, behind the last) of each token of the text · lost: the text has an answer that none
+    of its windows holds whole; told by the first of them
+    """
 
     ids: list[int]
     second: int
     start: int
     end: int
+    places: list[tuple[int, int]]
+    lost: bool
 
 
 def fitted(config: "Config", part: Part, settings: Settings) -> "Config":
@@ -83,17 +90,19 @@ def windows(document: Document, tokenizer, frame: Frame, context: int, settings:
         raise DataError(f"{document.source}: found a question of {len(asked):,} tokens, which leaves {max(room, 0):,} "
                         f"of {context:,} places for the text; set a longer context or leave it out")  # fmt: skip
     first, last = _answer(document, tokens, settings)
-    step = room - min(settings.stride, room // 2)
-    begin = 0
-    while True:
+    begins = _begins(len(tokens), room, room - min(settings.stride, room // 2))
+    held = [first is not None and begin <= first and last < begin + room for begin in begins]
+    lost = any(one.strip() for one in document.fields["answers"]) and not any(held)
+    for begin, inside in zip(begins, held, strict=True):
         some = tokens[begin : begin + room]
         ids, second = frame.two(asked, [id for id, _, _ in some])
-        inside = first is not None and begin <= first and last < begin + len(some)
-        place = second - begin
-        yield Window(ids, second, first + place, last + place) if inside else Window(ids, second, 0, 0)
-        if begin + room >= len(tokens):
-            return
-        begin += step
+        ends = (first + second - begin, last + second - begin) if inside else (0, 0)
+        yield Window(ids, second, *ends, [(at, to) for _, at, to in some], lost and not begin)
+
+
+def _begins(count: int, room: int, step: int) -> list[int]:
+    """Where windows of `room` over so many tokens begin."""
+    return [0, *(n * step for n in range(1, -(-max(count - room, 0) // step) + 1))]
 
 
 def _answer(document: Document, tokens: list[tuple[int, int, int]], settings: Settings) -> tuple:
@@ -114,10 +123,10 @@ def _answer(document: Document, tokens: list[tuple[int, int, int]], settings: Se
 
 
 def samples(part: Part, rows: int, seed: int, settings: Settings) -> Bucketed:
-    """One window a row, windows of about one length together."""
+    """One window a row, windows of about one length together; .lost says how many answers none of them holds."""
     frame, config = Frame(part.tokenizer, part.config), part.config
     typed = config is None or config.token_types > 1
-    table = kept(part, "span", [settings], {"ids": np.uint32, "places": np.int32},
+    table = kept(part, "span", [settings], {"ids": np.uint32, "places": np.int32, "lost": np.uint8},
                  lambda: _rows(given(part, "answer"), part, frame, settings))  # fmt: skip
     lengths = table["ids"].lengths
 
@@ -131,13 +140,15 @@ def samples(part: Part, rows: int, seed: int, settings: Settings) -> Bucketed:
         starts, ends = (torch.from_numpy(places[:, side].copy()) for side in (1, 2))
         return Batch(torch.from_numpy(ids), torch.from_numpy(real), types, starts, ends)
 
-    return Bucketed(lengths, rows, seed, part.context, make)
+    sampler = Bucketed(lengths, rows, seed, part.context, make)
+    sampler.lost = int(table["lost"].values.sum())
+    return sampler
 
 
 def _rows(documents: Iterable[Document], part: Part, frame: Frame, settings: Settings) -> Iterator[tuple]:
     for document in documents:
         for one in windows(document, part.tokenizer, frame, part.context, settings):
-            yield one.ids, [one.second, one.start, one.end]
+            yield one.ids, [one.second, one.start, one.end], [one.lost]
 
 
 # ---- learning ----
@@ -165,6 +176,59 @@ def both(model, batch: Batch) -> "Tensor":
     outputs = model(batch.ids, mask=batch.mask, types=batch.types)
     outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
     return outputs.masked_fill(~batch.mask[..., None], float("-inf"))
+
+
+# ---- measuring ----
+
+
+def answers(model, part: Part, rows: int, settings: Settings) -> Iterator[tuple[str, list[str]]]:
+    """What the model answers to each question of a part, in order, and the answers that are right; "" is no answer.
+
+    Of all windows of a text the likeliest span; none where in every window the first token is likelier.
+    """
+    frame, best, empty = Frame(part.tokenizer, part.config), (-math.inf, ""), math.inf
+    for some in at_once(_asked(part, frame, settings), rows):
+        batch = _batch([window for _, window, _ in some], frame, part.config, model.device)
+        for (document, window, last), outputs in zip(some, both(model, batch).cpu(), strict=True):
+            best = max(best, likeliest(outputs, window, document.fields["context"]), key=lambda one: one[0])
+            empty = min(empty, float(outputs[0].sum()))
+            if last:
+                yield best[1] if best[0] > empty else "", document.fields["answers"]
+                best, empty = (-math.inf, ""), math.inf
+
+
+def _asked(part: Part, frame: Frame, settings: Settings) -> Iterator[tuple[Document, Window, bool]]:
+    """Every window with its document, and whether it is the last one of it."""
+    for document in given(part, "answer"):
+        found = list(windows(document, part.tokenizer, frame, part.context, settings))
+        yield from ((document, window, window is found[-1]) for window in found)
+
+
+def _batch(some: list[Window], frame: Frame, config: "Config | None", device) -> Batch:
+    """Windows as a Batch; the ends are those of the answers."""
+    import torch
+
+    wide = width(np.array([len(one.ids) for one in some]))
+    ids, types = np.full((len(some), wide), frame.pad, dtype=np.int64), np.zeros((len(some), wide), dtype=np.int64)
+    real = np.zeros(ids.shape, dtype=bool)
+    for row, one in enumerate(some):
+        ids[row, : len(one.ids)], real[row, : len(one.ids)] = one.ids, True
+        types[row, one.second : len(one.ids)] = 1
+    ends = np.array([[one.start, one.end] for one in some]).T.copy()
+    typed = config is None or config.token_types > 1
+    arrays = (ids, real, types if typed else None, *ends)
+    return Batch(*(None if one is None else torch.from_numpy(one).to(device) for one in arrays))
+
+
+def likeliest(outputs: "Tensor", window: Window, text: str) -> tuple[float, str]:
+    """The score and the text of the likeliest span of the text's own tokens. outputs (T, 2): of the window."""
+    n = len(window.places)
+    if not n:
+        return -math.inf, ""
+    starts, ends = outputs[window.second : window.second + n].unbind(-1)
+    scores = (starts[:, None] + ends[None]).masked_fill(outputs.new_ones(n, n).tril(-1).bool(), -math.inf)
+    first, last = divmod(int(scores.argmax()), n)
+    return float(scores[first, last]), text[window.places[first][0] : window.places[last][1]]
 
 
 def examples(documents: Iterable[Document], tokenizer, template, settings: Settings) -> Iterator[Example]:

@@ -8,6 +8,7 @@
     best        the best evaluation so far, and when to stop for want of a better one
     stop        Ctrl-C between two steps
     written     the folder that others open
+    suspects    the text of samples whose loss is no number
 
 It stands below all rooms.
 """

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ..errors import SettingsError
 from ..evaluation import Number
 
-LESS_IS_BETTER = ("loss", "perplexity", "bits per byte", "error")
+LESS_IS_BETTER = ("loss", "perplexity", "bits per byte", "squared error")
 
 
 class Best:

@@ -16,15 +16,17 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from .. import terminal, tracking
-from ..errors import CheckpointError, SettingsError
+from ..atomic import alone, said_plainly
+from ..errors import CheckpointError, ServiceError, SettingsError
 from ..evaluation import Number, within
 from ..model import hub, preset, streamed
 from ..settings import plain
 from ..training import averaging, loop, parallel, precision, sharded
 from ..training import state as states
 from ..training.record import Record
+from ..training.settings import Settings as Training
 from ..verbs.generate import usable_device
-from . import beginning, planning, written
+from . import beginning, planning, suspects, written
 from .best import Best
 from .opening import Job, opened
 from .samples import sample
@@ -33,6 +35,10 @@ from .stop import CtrlC, Stopped
 
 PROBE_STEPS, PROBE_SECONDS = (6, 60), 8.0  # at least and at most so many steps, and until so much time has passed
 LEAST_STEPS = 10
+MISSING = {"cut": "texts are longer than the context and lost their ends (a larger --training.context keeps them)",
+           "dropped": "texts are left out, since they do not fit (a larger --training.context keeps more)",
+           "lost": "answers do not stand whole in their texts or in a window and are asked as no answer (a larger "
+                   "--learn.stride or --training.context holds more)"}  # fmt: skip
 MACHINES = ("shards", "silence")  # settings that say how processes work together, not what is learnt
 
 
@@ -72,9 +78,10 @@ def train(settings: Running) -> Result:
     group = parallel.join(usable_device(settings.device), s.shards, s.silence)
     with group, parallel.plainly(group), quiet(group):
         run = Run(settings, group)
-        if not run.over:
-            run.train()
-        return run.finish()
+        with run.alone():
+            if not run.over:
+                run.train()
+            return run.finish()
 
 
 @contextlib.contextmanager
@@ -100,6 +107,7 @@ class Run:
         self.old = self.resumable()
         self.dtype = precision.resolve(self.training.precision, self.device)
         self.bits = self.bits_of_a_nat()
+        self.missing: dict[str, dict[str, int]] = {}
         self.state = self.begin()
         self.measured: tuple[int, dict] = (0, {})
         self.saver: sharded.Saver | None = None
@@ -157,7 +165,7 @@ class Run:
         self.sampler = self.job.sampler(self.training.rows, seed)
         if not self.old:
             self.fitted(model)
-            noted(self.sampler)
+            self.tell()
         fresh = states.begin(model, self.training)
         if self.old:
             states.restore(fresh, self.old)
@@ -165,6 +173,19 @@ class Run:
             return fresh
         fresh.extra = {"settings": self.identity(), "chosen": self.choices()}
         return fresh
+
+    def tell(self) -> None:
+        """Say what is new in the model and what of the texts is not learnt or measured; the record gets it, too."""
+        job = self.job
+        if told := beginning.said(job):
+            terminal.say(told)
+        self.missing = {"learnt": missing(self.sampler)}
+        if self.missing["learnt"] is not None:
+            self.missing["held out"] = missing(job.objective.samples(job.held, self.training.rows, 0, job.options))
+        self.missing = {name: found for name, found in self.missing.items() if found}
+        for name, found in self.missing.items():
+            told = "; ".join(f"{count:,} {MISSING[why]}" for why, count in found.items())
+            terminal.warn(f"Of the {name} part {told}.")
 
     def group_model(self, seed: int):
         """The model on this process's device, its weights divided where they are to be."""
@@ -179,6 +200,9 @@ class Run:
         if s.whole_epochs:
             per_epoch = self.job.sampler(self.training.rows, self.training.seed).samples_per_epoch
             steps = max(1, math.ceil(s.whole_epochs * per_epoch / self.training.rows))
+            if self.training.steps not in (Training().steps, steps):
+                terminal.warn(f"--epochs {s.whole_epochs:g} decides: {steps:,} steps, not the {self.training.steps:,} "
+                              "of --training.steps; --epochs 0 lets these count.")  # fmt: skip
             self.training = replace(self.training, steps=steps)
 
     def fitted(self, model) -> None:
@@ -206,12 +230,31 @@ class Run:
 
     # ---- going ----
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """The run's folder, which one run at a time works on; ServiceError where another one does, or has just done."""
+        if not self.group.main:
+            yield
+            return
+        with said_plainly(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / ".lock"
+        with alone(path):
+            if states.newest(self.folder) != self.old:
+                raise ServiceError(f"Another run has gone on in {self.folder} meanwhile; give the same command again.")
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):  # an open file stays on Windows
+                    path.unlink()
+
     def train(self) -> None:
         """The loop, with the periodic work of this verb."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.saved, self.before = time.monotonic(), (self.state.tokens, self.state.seconds)
         self.twin = self.view()
         self.record = self.recorder() if self.group.main else None
+        if self.record and self.missing:  # of a fresh run
+            self.record(step=0, missing=self.missing)
         steps, name = self.training.steps, self.settings.objective
         try:
             with CtrlC() as asked, terminal.Progress(name, total=steps, start=self.state.step) as self.progress:
@@ -219,18 +262,25 @@ class Run:
                 with contextlib.suppress(Early):
                     loop.train(self.state, self.sampler, self.job.objective, self.job.options, self.training,
                                self.dtype, every, terminal.warn, self.group)  # fmt: skip
-        except loop.Unsound:
+        except loop.Unsound as error:
             self.keep(wait=True)
-            raise
+            raise loop.Unsound(f"{error}{self.suspects()}") from None
         finally:
             if self.record:
                 self.record.close()
+
+    def suspects(self) -> str:
+        """Where the text of the samples lies whose step was not taken."""
+        if not self.group.main:
+            return ""
+        numbers, path = loop.numbers_of(self.state.step, self.training.rows), self.folder / "suspects.txt"
+        return f" Their text lies in {suspects.written(path, self.sampler, numbers, self.job.tokenizer)}."
 
     def recorder(self) -> Record:
         """metrics.jsonl, and where else its lines go."""
         s, path = self.settings, self.folder / "metrics.jsonl"
         also = [tracking.opened(name, self.folder, flat(plain(s)), terminal.warn) for name in s.track]
-        return Record(path, self.state.step + 1, also)
+        return Record(path, self.state.step + 1 if self.state.step else 0, also)
 
     def view(self):
         """The model for measuring and writing in between."""
@@ -309,7 +359,8 @@ class Run:
             if not given or self.group.shards > 1:
                 return scores, None
             answers = within.answered(hub.Checkpoint(model, job.tokenizer, model.config, None, job.template), given)
-        return scores | answers.scores, answers
+        written = {f"written {name}" if name in scores else name: n for name, n in answers.scores.items()}
+        return scores | written, answers
 
     def write(self, state, report) -> None:
         """A few lines of the model's own, so that one sees it learn."""
@@ -345,8 +396,8 @@ class Run:
         step, scores = self.measured
         if step != done.step:
             scores, _ = self.heldout()
-        self.write_folder(self.folder)
         self.keep(wait=True)
+        self.write_folder(self.folder)
         best = dict(self.best.memory) if self.settings.best or self.settings.patience else {}
         c = self.job.config
         writes = c.decoder_layers > 0 and c.head.kind == "language"
@@ -394,6 +445,8 @@ def timed(job: Job, s: Running, training, dtype, group) -> tuple[float, float]:
     """(seconds, real tokens) of a step of a throw-away model; compiling and the first steps do not count."""
     times: list[tuple[float, int]] = []
     model = beginning.begun(job, s, training.seed, group.device)
+    for p in (p for p in model.parameters() if p.requires_grad):
+        p.data = p.data.clone()  # the weights of a folder are those that the run begins with
     model = parallel.spread(model, group) if group.shards > 1 else model
     objective = job.objective.begun(model, job.options) if hasattr(job.objective, "begun") else job.objective
     trial = states.begin(model, training)
@@ -412,13 +465,10 @@ def timed(job: Job, s: Running, training, dtype, group) -> tuple[float, float]:
     return group.told(step), times[-1][1] / len(times)
 
 
-def noted(sampler) -> None:
-    """Say what of the texts is not learnt from."""
-    told = [f"{count:,} texts {what}" for count, what in (
-        (getattr(sampler, "cut", 0), "are longer than the context and lost their ends"),
-        (getattr(sampler, "dropped", 0), "were left out: nothing of them fits")) if isinstance(count, int) and count]
-    if told:
-        terminal.warn(f"{' and '.join(told)}; a larger --training.context keeps more.")
+def missing(sampler) -> dict[str, int] | None:
+    """How much of the texts a sampler does not give, by the reason; None for one that gives all of them always."""
+    told = {why: getattr(sampler, why) for why in MISSING if hasattr(sampler, why)}
+    return {why: count for why, count in told.items() if count} if told else None
 
 
 def shortly(scores: dict[str, Number]) -> str:

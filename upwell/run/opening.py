@@ -8,7 +8,7 @@ Nothing is trained and no weight of a new model is made here.
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 
 from .. import plugs, prepared, terminal, weights
 from ..errors import CheckpointError, DataError, SettingsError
-from ..model import hub, preset
+from ..model import hub, preset, quantize
 from ..model.config import Config
 from ..model.hub import Checkpoint
 from ..objectives import Part
@@ -49,18 +49,26 @@ class Job:
     identity: dict
     """What decides the result beside the settings: hashes of data and model."""
 
+    samplers: dict = field(default_factory=dict)
+    """Those that were made: they have no state, and packing many texts takes its time."""
+
     def sampler(self, rows: int, seed: int) -> Any:
         """Samples by number."""
-        return self.objective.samples(self.learn, rows, seed, self.options)
+        if (rows, seed) not in self.samplers:
+            self.samplers[rows, seed] = self.objective.samples(self.learn, rows, seed, self.options)
+        return self.samplers[rows, seed]
 
 
 def opened(s: Running, device: str, group: Alone) -> Job:
     """Open the data and, where the run begins with one, the model; what is kept beside them the first process makes."""
+    if group.size == 1:
+        return _opened(s, device)
     if not group.main:
         group.barrier()
     job = _opened(s, device)
     if group.main:
         job.sampler(s.training.rows, s.training.seed)
+        job.objective.samples(job.held, s.training.rows, 0, job.options)
         group.barrier()
     return job
 
@@ -89,6 +97,9 @@ def checkpoint(s: Running, device: str) -> Checkpoint:
     if found.tokenizer.vocab_size > found.config.vocab:
         raise CheckpointError(f"{found.folder}: its tokenizer has {found.tokenizer.vocab_size:,} ids and its model "
                               f"rows for {found.config.vocab:,}; they do not belong together")  # fmt: skip
+    if isinstance(found.model, quantize.Quantized):
+        terminal.say(f"{found.folder} has rounded matrices; they learn from those numbers in float32.")
+        return replace(found, model=quantize.floating(found.model))
     return found
 
 
@@ -156,7 +167,9 @@ def part(s: Running, name: str, own: Tokenizer, tokenizer: Tokenizer, template: 
         raise DataError(f"{s.data}: its part {name} is empty; prepare it again with more text, or another --heldout")
     documents = partial(documents_of, path)
     if store.tokenizer != tokenizer.hash:
-        store = cut_anew(store, documents, tokenizer, template, cache / f"{name}-{tokenizer.hash[:16]}")
+        written = template.hash[:8] if template else "plain"
+        anew = cache / f"{name}-{store.sha256[:16]}-{tokenizer.hash[:16]}-{written}"
+        store = cut_anew(store, documents, tokenizer, template, anew)
     return Part(store, documents, tokenizer, template, s.training.context, cache)
 
 

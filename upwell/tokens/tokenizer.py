@@ -12,10 +12,11 @@ and no begin or end token is added unless the caller asks for it.
 import hashlib
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tokenizers
@@ -26,6 +27,9 @@ from upwell.errors import CheckpointError, DataError
 from upwell.tokens import fast
 from upwell.tokens.rules import PIECES, byte_alphabet
 from upwell.tokens.words import at_once
+
+if TYPE_CHECKING:
+    from upwell.text.runner import Engine
 
 END = "<|endoftext|>"
 ALPHABET = 256
@@ -61,8 +65,15 @@ class Tokenizer:
         encoded = self._inner.encode_batch_fast(list(texts), add_special_tokens=False)
         return [one.ids for one in encoded]
 
-    def encode_stream(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
-        """Ids (uint32) of each text, in order: on all cores, the next million characters while these are used."""
+    def encode_stream(self, texts: Iterable[str], engine: "Engine | None" = None) -> Iterator[np.ndarray]:
+        """Ids (uint32) of each text, in order: on all cores, the next million characters while these are used.
+
+        engine: several processes, each of which remembers words of its own (text.runner, text.cluster).
+        """
+        if engine is not None:
+            for ids, borders in engine.map(partial(_coded, self.definition, self.end), at_once(texts)):
+                yield from np.split(ids, borders)
+            return
         quick = fast.of(self._inner)
         first, second = (quick.learnt, quick.rows) if quick else (self._encodings, _arrays)
         with ThreadPoolExecutor(1) as ahead:
@@ -288,3 +299,17 @@ def _kinds(part: dict | None) -> set[str]:
         return set()
     inner = part.get("decoders", []) + part.get("pretokenizers", [])
     return {part.get("type", "")}.union(*(_kinds(one) for one in inner))
+
+
+@lru_cache(1)
+def _coder(definition: str, end: int) -> Callable[[Sequence[str]], list[np.ndarray]]:
+    """What gives the ids of texts in a process that has this work alone."""
+    tokenizer = Tokenizer(definition, {}, end)
+    quick = fast.of(tokenizer.inner)
+    return quick.encode if quick else lambda texts: _arrays(*tokenizer._encodings(texts))
+
+
+def _coded(definition: str, end: int, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of texts one behind the other, and where each begins but the first."""
+    found = list(_coder(definition, end)(texts))
+    return np.concatenate(found), np.cumsum([len(ids) for ids in found[:-1]], dtype=np.int64)

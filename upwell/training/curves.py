@@ -118,7 +118,8 @@ class Curves:
 
         newest = state.newest(self.folder)
         try:
-            return int(state.facts(newest)["extra"].get("steps", 0)) if newest else 0
+            extra = state.facts(newest)["extra"] if newest else {}
+            return int(extra.get("chosen", extra).get("steps", 0))
         except Exception:  # a state that is being written or is damaged: the page only lacks a bar
             return 0
 

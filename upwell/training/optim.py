@@ -5,13 +5,14 @@
     tensors(model, optimizers)               # all that they remember, by parameter name: written, or copied into
 
 What an optimizer remembers is there from the beginning, zeros, so that memory does not grow at the first step and a
-resume copies into it. AdamW and SGD are torch's. Sources: Loshchilov and Hutter 2019, arXiv 1711.05101 (AdamW);
+resume copies into it. AdamW and SGD do what torch's do, number for number; torch's own load its compiler first, 1.3 s
+of every start. Sources: Loshchilov and Hutter 2019, arXiv 1711.05101 (AdamW);
 Shazeer and Stern 2018, arXiv 1804.04235 (Adafactor); Jordan et al. 2024, "Muon: an optimizer for the hidden layers of
 neural networks"; Clark et al. 2020, arXiv 2003.10555 (rates that fall from layer to layer).
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,68 @@ ROUNDS = (
 SAFETY = 1.01
 
 
-class Muon(torch.optim.Optimizer):
+class Optimizer(torch.optim.Optimizer):
+    """torch's, whose groups are taken without the guard that loads torch's compiler."""
+
+    add_param_group = torch.optim.Optimizer.add_param_group.__wrapped__
+
+    def remember(self, *names: str, counts: bool = False) -> None:
+        """Zeros under each name for each parameter, and a count of its steps."""
+        for p in (p for group in self.param_groups for p in group["params"]):
+            counter = {"step": torch.zeros((), device=p.device)} if counts else {}
+            self.state[p] = counter | {name: torch.zeros_like(p) for name in names}
+
+    def alike(self, group: dict) -> Iterator[tuple[list[Tensor], ...]]:
+        """What of a group has a gradient, by device and kind of number: parameters, gradients, then what of each name
+        is remembered: the parts that this process holds."""
+        found = defaultdict(list)
+        for p in group["params"]:
+            if p.grad is not None:
+                found[p.device, p.dtype].append((p, p.grad, *self.state[p].values()))
+        for rows in found.values():
+            yield tuple([local(x) for x in column] for column in zip(*rows, strict=True))
+
+
+class SGD(Optimizer):
+    """Against the gradient; with momentum, against what is left of the gradients before too."""
+
+    def __init__(self, groups: list, s: Optim):
+        super().__init__(groups, {"lr": s.rate, "weight_decay": s.weight_decay})
+        self.momentum, self.nesterov = s.momentum, s.nesterov
+        self.remember(*["momentum_buffer"] * bool(s.momentum))
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for params, gradients, *moments in self.alike(group):
+                if group["weight_decay"]:
+                    gradients = torch._foreach_add(gradients, params, alpha=group["weight_decay"])
+                if moments:
+                    torch._foreach_mul_(moments[0], self.momentum)
+                    torch._foreach_add_(moments[0], gradients)
+                    further = torch._foreach_add(gradients, moments[0], alpha=self.momentum) if self.nesterov else None
+                    gradients = further or moments[0]
+                torch._foreach_add_(params, gradients, alpha=-group["lr"])
+
+
+class AdamW(Optimizer):
+    """The mean gradient over the root of its mean square; what weights lose is apart from both."""
+
+    def __init__(self, groups: list, s: Optim):
+        super().__init__(groups, {"lr": s.rate, "weight_decay": s.weight_decay})
+        self.fixed = {"beta1": s.beta1, "beta2": s.beta2, "eps": 1e-10 if s.name == "muon" else 1e-8}
+        self.remember("exp_avg", "exp_avg_sq", counts=True)
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for params, gradients, steps, means, squares in self.alike(group):
+                torch._foreach_add_(steps, 1)
+                torch._fused_adamw_(params, gradients, means, squares, [], steps, lr=group["lr"], amsgrad=False,
+                                    weight_decay=group["weight_decay"], maximize=False, **self.fixed)  # fmt: skip
+
+
+class Muon(Optimizer):
     """Momentum whose update is made orthogonal: all its singular values become about 1.
 
     Matrices of one shape are stacked and orthogonalised together.
@@ -41,8 +103,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(self, groups: list, s: Optim):
         super().__init__(groups, {"lr": s.matrix_rate, "momentum": s.momentum, "weight_decay": s.weight_decay})
-        for p in (p for group in self.param_groups for p in group["params"]):
-            self.state[p]["momentum"] = torch.zeros_like(p)
+        self.remember("momentum")
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -67,7 +128,7 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_add_(here, list(update.unbind()), alpha=-rate * tall)
 
 
-class Adafactor(torch.optim.Optimizer):
+class Adafactor(Optimizer):
     """Adam without momentum whose squares of a matrix are remembered as one row and one column of means.
 
     A step is `lr` times the length of its parameter (the root of its mean square, at least FLOOR), and no longer than
@@ -154,7 +215,8 @@ def build(model: nn.Module, s: Optim) -> list[torch.optim.Optimizer]:
         else:
             peak = peaks.get(name.split(".")[0], s.rate)
             rest[peak * share, s.weight_decay if p.ndim >= 2 else 0.0].append(p)
-    optimizers = [make(groups_of(rest), s)] if rest else []
+    others = {"sgd": SGD, "adafactor": Adafactor}.get(s.name, AdamW)
+    optimizers = [others(groups_of(rest), s)] if rest else []
     optimizers += [Muon(groups_of(inner), s)] if inner else []
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -165,22 +227,6 @@ def build(model: nn.Module, s: Optim) -> list[torch.optim.Optimizer]:
 def groups_of(found: Mapping[tuple[float, float], list[nn.Parameter]]) -> list[dict]:
     """(rate, decay) -> parameters, as torch's groups."""
     return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in found.items()]
-
-
-def make(groups: list[dict], s: Optim) -> torch.optim.Optimizer:
-    """The optimizer of everything that is not Muon's, with its memory."""
-    if s.name == "adafactor":
-        return Adafactor(groups, s)
-    if s.name == "sgd":
-        made = torch.optim.SGD(groups, momentum=s.momentum, nesterov=s.nesterov and s.momentum > 0)
-        kept = ("momentum_buffer",) if s.momentum else ()
-    else:
-        made = torch.optim.AdamW(groups, betas=(s.beta1, s.beta2), eps=1e-10 if s.name == "muon" else 1e-8, fused=True)
-        kept = ("exp_avg", "exp_avg_sq")
-    for p in (p for group in groups for p in group["params"]):
-        counter = {} if s.name == "sgd" else {"step": torch.zeros((), device=p.device)}
-        made.state[p] = counter | {key: torch.zeros_like(p) for key in kept}
-    return made
 
 
 def below(name: str, model: nn.Module) -> int:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..atomic import write_file
+
 
 class Record:
     """Appends to a file of metrics; lines from `step` on are dropped first, since the run will write them again.
@@ -14,7 +16,7 @@ class Record:
     def __init__(self, path: Path, step: int = 0, also: Sequence[Callable[[dict], None]] = ()):
         self.path, self.also = path, also
         kept = [line for line in read(path) if line["step"] < step] if path.exists() else []
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        write_file(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self.file = path.open("a", encoding="utf-8")
 
     def __call__(self, **line) -> None:

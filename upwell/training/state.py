@@ -101,9 +101,14 @@ def hash_of_frozen(model: torch.nn.Module) -> str:
 
 
 def save(state: State, folder: Path) -> None:
-    """Write state/step-N under `folder` and remove older ones."""
+    """Write state/step-N under `folder` and remove older ones, and what a killed run left half-written."""
     home = Path(folder) / "state"
-    with new_folder(home / f"step-{state.step:08d}") as new:
+    path = home / f"step-{state.step:08d}"
+    if (path / "state.json").is_file() and facts(path) == json.loads(json.dumps(state.facts())):
+        return  # it is there already
+    for left in home.glob(".step-*.partial-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with new_folder(path) as new:
         for name, found in state.tensors().items():
             tensors.write(new / f"{name}.safetensors", found)
         (new / "state.json").write_text(json.dumps(state.facts(), indent=2) + "\n", encoding="utf-8")

@@ -14,6 +14,8 @@ from ...tokens.batches import whole
 from ...tokens.store import Store
 from .. import Number, Scores
 
+PIECE = 1 << 22  # logits held at once
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -38,11 +40,23 @@ def measure(model, store: Store, settings: Settings, dtype: torch.dtype = torch.
     for batch in whole(store, context, settings.rows):
         ids, targets, documents = (t.to(model.device) for t in batch)
         with torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32):
-            logits = model(ids, documents=documents).float()
-        losses = F.cross_entropy(logits.transpose(1, 2), targets, ignore_index=-100, reduction="none")
+            losses = nats(model, model.hidden(ids, documents=documents), targets)
         sums.append(losses.cpu().double().sum(1))  # not every device has float64
         counts.append((targets != -100).sum(1).cpu())
     return scores(torch.cat(sums), torch.cat(counts), store.text_bytes)
+
+
+def nats(model, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The last block's vectors (B, T, D) and targets (B, T) -> nats of each target (B, T), 0 where it is -100.
+
+    A piece of the logits at a time: all of them would take more memory than training does.
+    """
+    rows = max(1, PIECE // model.config.vocab)
+    found = []
+    for part, wanted in zip(hidden.flatten(0, 1).split(rows), targets.flatten().split(rows), strict=True):
+        logits = model.logits(model.top(part, None, None)).float()
+        found.append(F.cross_entropy(logits, wanted, ignore_index=-100, reduction="none"))
+    return torch.cat(found).view(targets.shape)
 
 
 def scores(sums: torch.Tensor, counts: torch.Tensor, text_bytes: int) -> Scores:
