@@ -125,7 +125,7 @@ def grouped(settings: "Settings") -> list[tuple[float, list[sources.Unit]]]:
 def work_of(settings: "Settings", folder: Path, key: str) -> blocks.Work:
     """What is the same for all blocks."""
     steps = tuple((name, getattr(settings, name)) for name in blocks.STEPS if name not in settings.skip)
-    return blocks.Work(str(folder), key, settings.how_to_read, steps, settings.near < 1, settings.repeated > 0,
+    return blocks.Work(str(folder), key, settings.how_to_read, steps, 0 < settings.near < 1, settings.repeated > 0,
                        settings.seed, settings.split, settings.max_errors)  # fmt: skip
 
 

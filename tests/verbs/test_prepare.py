@@ -402,6 +402,25 @@ def test_whole_files_can_be_held_out(tmp_path):
     assert files[1] and not files[0] & files[1]
 
 
+def test_records_can_say_their_part_themselves_and_repetitions_can_stay(tmp_path):
+    rng = random.Random(5)
+    texts = [" ".join(sentence_of(rng) for _ in range(9)) for _ in range(60)]
+    texts[50], texts[7] = texts[3], texts[2]
+    said = ["test" if number >= 40 else "train" for number in range(60)]
+    lines = [json.dumps({"text": text, "label": number % 2, "split": part})
+             for number, (text, part) in enumerate(zip(texts, said, strict=True))]  # fmt: skip
+    (tmp_path / "data.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    settings = Settings(paths=(tmp_path / "data.jsonl",), out=tmp_path / "out", vocab_size=400, split="given", near=0)
+    made = prepare(settings)
+    parts = {name: [one["text"] for one in lines_of(tmp_path / "out" / f"{name}.jsonl")]
+             for name in ("train", "heldout")}  # fmt: skip
+    assert parts == {"train": texts[:40], "heldout": texts[40:]} and not made.dropped
+    again = Settings(paths=tuple(tmp_path / "out" / f"{name}.jsonl" for name in parts), out=tmp_path / "again",
+                     vocab_size=400, split="given", near=1)  # fmt: skip
+    prepare(again)  # what was prepared says its part, too
+    assert [one["text"] for one in lines_of(tmp_path / "again" / "heldout.jsonl")] == texts[40:50] + texts[51:]
+
+
 def test_what_was_masked_can_be_put_back(tmp_path):
     text = corpus(tmp_path / "text")
     rng = random.Random(9)
@@ -434,7 +453,7 @@ def test_a_missing_path_is_named(tmp_path, capsys):
         prepare(Settings(paths=(tmp_path / "nothing-here",), out=tmp_path / "out"))
 
 
-@pytest.mark.parametrize("wrong", [{"heldout": 0.0}, {"heldout": 1.5}, {"near": 0.0}, {"paths": ()}])
+@pytest.mark.parametrize("wrong", [{"heldout": 0.0}, {"heldout": 1.5}, {"near": 1.5}, {"paths": ()}])
 def test_impossible_settings_are_one_sentence(tmp_path, wrong):
     with pytest.raises(ValueError, match="expected"):
         Settings(**{"paths": (tmp_path,)} | wrong)

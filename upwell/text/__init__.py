@@ -39,6 +39,8 @@ class Document:
     """A supervised example in the one layout of its task (see examples); None for plain text."""
     changes: tuple[tuple[str, int], ...] = ()
     """What steps changed in it: (reason, how often)."""
+    split: str = ""
+    """The part that it says itself to be of, "train" or "heldout"; "" where it says nothing."""
 
 
 @dataclass(frozen=True)

@@ -408,8 +408,10 @@ def size_of(text: str) -> tuple[int, int]:
 
 
 def lot_of(document: Document, split: str, seed: int) -> float:
-    """The number that decides on which side it is: its own, or that of its whole file."""
-    return lot(document if split == "document" else Document(source_file(document.source), ""), seed)
+    """The number that decides on which side it is: its own, that of its whole file, or one that its own word gives."""
+    if split == "given" and document.split:
+        return -1.0 if document.split == "heldout" else 2.0
+    return lot(Document(source_file(document.source), "") if split == "source" else document, seed)
 
 
 def source_file(source: str) -> str:
@@ -427,7 +429,8 @@ def record(document: Document) -> dict:
 
 def line_of(document: Document) -> bytes:
     """The line of `record`; of a plain text, as most are, in a third of the time."""
-    if document.fields is not None or document.changes or document.label or document.kind != PLAIN.kind:
+    if (document.fields is not None or document.changes or document.label or document.split
+            or document.kind != PLAIN.kind):  # fmt: skip
         return line(record(document))
     title = f', "title": {ENCODE(document.title)}' if document.title else ""
     language = f', "language": {ENCODE(document.language)}' if document.language else ""

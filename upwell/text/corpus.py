@@ -41,13 +41,13 @@ class Settings:
     """What is compared over all documents, and how they are divided."""
 
     near: float = 0.8
-    """Leave out a document whose similarity to an earlier one is at least this; 1: exact repetitions only."""
+    """Leave out a document whose similarity to an earlier one is at least this; 1: exact repetitions only; 0: none."""
     repeated: int = 10
     """Take a line or paragraph out of all documents but the first where it stands in more than so many; 0: never."""
     heldout: float = 0.05
     """Share of the documents that is kept for measuring."""
-    split: Literal["document", "source"] = "document"
-    """What is held out: single documents, or whole files."""
+    split: Literal["document", "source", "given"] = "document"
+    """What is held out: single documents, whole files, or what records with a key `split` say themselves."""
     seed: int = 0
     """Which those are."""
     memory: int = 2 << 30

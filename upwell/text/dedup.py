@@ -84,7 +84,7 @@ def repeats(
     blocks: Sequence[Block], engine: Engine, folder: Path, threshold: float, parts: int,
     progress: Callable[[float], None] = lambda done: None,
 ) -> Repeats:  # fmt: skip
-    """Every document that repeats an earlier, kept one. threshold 1.0: exact ones only; parts: ranges of keys.
+    """Every document that repeats an earlier, kept one. threshold 1: exact ones only, 0: none; parts: ranges of keys.
 
     folder: for what lies between the stages.
     """
@@ -93,6 +93,8 @@ def repeats(
         raise DataError(f"found {count:,} documents, expected fewer than {MOST_DOCUMENTS:,}; prepare them in parts")
     state, first = np.zeros(count, np.uint8), np.arange(count, dtype=np.int64)
     similarity = np.zeros(count, np.float32)
+    if not threshold:
+        return Repeats(state, first, similarity)
     for pairs in engine.map(partial(equal, tuple(blocks)), ranges(parts)):
         state[pairs[:, 1]], first[pairs[:, 1]], similarity[pairs[:, 1]] = EXACT, pairs[:, 0], 1
     progress(0.1)

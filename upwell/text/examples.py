@@ -31,6 +31,9 @@ from upwell.text import KINDS, Document, Fault
 
 PARTS = ("question", "context", "text", "label", "source", "target")
 SHORT = 40  # characters of a value that a fault quotes
+SPLITS = {"train": "train", "training": "train"}
+SPLITS |= dict.fromkeys(("test", "testing", "validation", "valid", "val", "dev", "heldout", "eval"), "heldout")
+"""What a record's key `split` says."""
 
 
 class Example(NamedTuple):
@@ -129,7 +132,9 @@ def document(record: Any, source: str) -> Document | Fault:
     title = _no_other(title) if layout != "label" else ""
     label = found.fields["label"] if found.fields and found.fields["task"] == "label" else _no_other(label)
     kind = record["kind"] if found.fields is None and record.get("kind") in KINDS else found.kind
-    return Document(found.text, source, title, _as_text(label), kind, fields=found.fields)
+    split = record.get("split")
+    split = SPLITS.get(split.lower(), "") if isinstance(split, str) else ""
+    return Document(found.text, source, title, _as_text(label), kind, fields=found.fields, split=split)
 
 
 def hollow(fields: Mapping[str, Any]) -> str:

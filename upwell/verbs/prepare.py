@@ -14,6 +14,7 @@ Examples:
     upwell prepare ~/more --tokenizer runs/mine --out prepared-more
     upwell prepare wiki code --weights 2 0.5 --language.keep en zh --decontaminate.against tests.jsonl
     upwell prepare ~/texts --skip privacy quality
+    upwell prepare wiki-intros/fr python --weights 2 1
     upwell prepare prepared --show causal
 """
 
@@ -48,7 +49,7 @@ class Settings:
     """Which text, and how it is cleaned, divided and cut into tokens."""
 
     paths: Positional[tuple[Path, ...]]
-    """Folders, files, globs, archives; - for standard input."""
+    """Folders, files, globs, archives; - for standard input; NAME or NAME/PART of the catalogue."""
     out: Path = Path("prepared")
     """The folder to write."""
     tokenizer: Path | None = None
@@ -59,12 +60,13 @@ class Settings:
     """One for each path: how often its documents are learnt from; 0.5 draws half of them, 2 takes each twice."""
     heldout: float = 0.05
     """Share of the documents that is kept for measuring."""
-    split: Literal["document", "source"] = "document"
-    """What is held out: single documents, or whole files."""
+    split: Literal["document", "source", "given"] = "document"
+    """What is held out: single documents; whole files; or what records say themselves by a key `split` (train, or
+    test, validation, dev ...), and of others single documents."""
     seed: int = 0
     """Which those are."""
     near: float = 0.8
-    """Leave out a document whose similarity to an earlier one is at least this; 1: exact repetitions only."""
+    """Leave out a document whose similarity to an earlier one is at least this; 1: exact repetitions only; 0: none."""
     repeated: int = 20
     """Take a line or paragraph out of all documents but the first where it stands in more than so many; 0: never."""
     skip: tuple[Literal["repair", "secrets", "privacy", "length", "quality", "language", "decontaminate", "toxic"],
@@ -112,8 +114,8 @@ class Settings:
             raise ValueError("no text is named; expected folders or files")
         if not 0 < self.heldout < 1:
             raise ValueError(f"heldout is {self.heldout}; expected a share between 0 and 1, as 0.05")
-        if not 0 < self.near <= 1:
-            raise ValueError(f"near is {self.near}; expected a similarity above 0 and up to 1, as 0.8")
+        if not 0 <= self.near <= 1:
+            raise ValueError(f"near is {self.near}; expected a similarity up to 1, as 0.8, or 0 to leave out none")
         if self.weights and len(self.weights) != len(self.paths):
             raise ValueError(f"found {len(self.weights)} weights and {len(self.paths)} paths; give one for each")
         if any(weight < 0 for weight in self.weights):
@@ -133,6 +135,9 @@ class Settings:
 
 
 def main(settings: Settings) -> None:
+    from upwell import catalog
+
+    settings = replace(settings, paths=catalog.named(settings.paths, terminal.say))
     if settings.dry_run or settings.show:
         look(settings)
         return
