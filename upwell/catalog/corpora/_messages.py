@@ -1,0 +1,48 @@
+"""Translated interface texts out of gettext's .mo and .po files."""
+
+import gettext
+import io
+import re
+from collections.abc import Iterator
+
+from upwell.catalog import Files, Record
+
+
+def messages(files: Files) -> Iterator[Record]:
+    """Translated interface texts of .mo and .po files, each once; "source" is the English one."""
+    seen = set()
+    for name in sorted(files):
+        pairs = mo(files[name]) if name.endswith(".mo") else po(files[name].decode("utf-8"))
+        for english, translated in pairs:
+            fits = english.strip() and translated.strip() and english != translated
+            if fits and (english, translated) not in seen:
+                seen.add((english, translated))
+                yield {"text": translated, "title": "", "label": name.partition("/")[0], "source": english}
+
+
+def mo(content: bytes) -> Iterator[tuple[str, str]]:
+    """(English, translated) of a compiled catalogue."""
+    translations = gettext.GNUTranslations(io.BytesIO(content))
+    for key, translated in translations._catalog.items():  # the only way to list them that gettext has
+        english = key[0] if isinstance(key, tuple) else key
+        yield english.rpartition("\x04")[2], translated
+
+
+PO_LINE = re.compile(r'(msgctxt|msgid|msgid_plural|msgstr|msgstr\[0\]|msgstr\[[1-9]\])?\s*"(.*)"\s*$')
+
+
+def po(content: str) -> Iterator[tuple[str, str]]:
+    """(msgid, msgstr) of the entries that are translated and not fuzzy."""
+    for block in re.split(r"\n\s*\n", content):
+        fields, key = {}, ""
+        for line in block.splitlines():
+            if match := PO_LINE.match(line):
+                key = match[1] or key
+                fields[key] = fields.get(key, "") + _unescaped(match[2])
+        translated = fields.get("msgstr") or fields.get("msgstr[0]") or ""
+        if fields.get("msgid") and translated and not re.search(r"^#,.*\bfuzzy\b", block, re.MULTILINE):
+            yield fields["msgid"], translated
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t", "r": "\r"}.get(match[1], match[1]), text)
