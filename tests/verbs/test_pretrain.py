@@ -5,15 +5,19 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 import transformers
 
+import upwell
 from tests.verbs import folders
 from tests.verbs.folders import SMALL
-from upwell import cli
-from upwell.training import record, tensors
+from upwell import cli, settings
+from upwell.model import preset
+from upwell.training import reckon, record, tensors
+from upwell.verbs import pretrain
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +49,18 @@ def test_masked_words_make_an_encoder_that_transformers_opens(words, tmp_path):
     measured = evaluations(tmp_path / "out")[-1]["evaluation"]
     assert measured["loss"]["error"] > 0 and 0 <= measured["accuracy"]["value"] <= 1
     assert "  rate: 0.3" in (tmp_path / "out" / "upwell.yaml").read_text()
+
+
+@pytest.mark.parametrize("path", sorted((Path(upwell.__file__).parent / "recipes" / "settings").glob("*.yaml")),
+                         ids=lambda path: path.stem)  # fmt: skip
+def test_each_file_of_settings_in_the_package_is_one_for_pretrain_and_its_model_can_be_made(path):
+    words = ["prepared", "--config", str(path)]
+    found = settings.parse(cli.settings_type(pretrain, words), words, "pretrain")
+    sizes = found.sizes.of(("decoder",))
+    config = preset.config(sizes, 32000, found.training.context, 0, {})
+    named = {"one-gpu": 110e6, "eight-gpus": 1.0e9, "many-nodes": 6.7e9}
+    if path.stem in named:
+        assert reckon.weights(config).every == pytest.approx(named[path.stem], rel=0.1)
 
 
 def test_two_terms_are_told_apart(words, tmp_path):
