@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+WORKERS ?= 2
 SETUP = $(PYTHON) tools/setup.py $(if $(UV),--uv) $(if $(TORCH),--torch "$(TORCH)")
 BIN = $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 
@@ -17,6 +18,7 @@ help:  ## this list
 	@echo "make lint         ruff"
 	@echo "make clean        remove what builds and tests left, but no run and no .venv"
 	@echo ""
+	@echo "WORKERS=4 runs tests in four processes (two else; 1 GB of memory each)."
 	@echo "UV=1 installs with uv. PYTHON=python3.12 names the Python. TORCH='WORDS' is given to pip for torch:"
 	@echo "a version, the path of a wheel, or an index (TORCH='torch --index-url ADDRESS')."
 
@@ -29,11 +31,11 @@ setup:
 
 test:
 	@$(SETUP) --test --browser
-	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow" $(ARGS)
 
 test-all:
 	@$(SETUP) --test --browser
-	$(BIN)/python -m pytest -q -m slow $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m slow $(ARGS)
 
 bench:
 	@$(SETUP) --test
