@@ -6,9 +6,9 @@
     python bench/pretrain.py --rounds 1 --texts en
 
 Time to quality: transformers' GPT-2 in plain PyTorch float32 with the known small CPU recipe, against
-upwell/recipes/small.yaml on the same characters and split; time is the wall time of the training loop, compiling
-included. Both are measured by the same function on the same windows of 64 characters. The first round compiles with an
-empty cache ("cold"), the others with a warm one.
+upwell/recipes/settings/small.yaml on the same characters and split; time is the wall time of the training loop,
+compiling included. Both are measured by the same function on the same windows of 64 characters. The first round
+compiles with an empty cache ("cold"), the others with a warm one.
 Speed: transformers' Trainer in its defaults on 12 M parameters, against our loop at the same sizes.
 
 --markdown FILE writes the tables. Run it on a quiet machine.
@@ -61,7 +61,7 @@ def text(name: str) -> str:
 
 
 def ours(ids, held, vocabulary: int, seed: int) -> Side:
-    """upwell's loop with recipes/small.yaml on these characters."""
+    """upwell's loop with recipes/settings/small.yaml on these characters."""
     import torch
     from peers_pretrain import validation_loss
 
@@ -74,7 +74,7 @@ def ours(ids, held, vocabulary: int, seed: int) -> Side:
     from upwell.training.state import State
     from upwell.verbs.pretrain import Settings
 
-    recipe = Path(upwell.__file__).parent / "recipes" / "small.yaml"
+    recipe = Path(upwell.__file__).parent / "recipes" / "settings" / "small.yaml"
     more = MANY_CHARACTERS if vocabulary > 1000 else []
     given = parse(Settings, ["none", "--config", str(recipe), *more], "pretrain")
     s = replace(given.training, seed=seed)

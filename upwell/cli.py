@@ -16,10 +16,10 @@ from upwell import __version__, terminal
 from upwell.errors import UpwellError
 
 LIFE_CYCLE = {
-    "All in one": ("quickstart",),
+    "All in one": ("quickstart", "recipe"),
     "Data": ("fetch", "prepare", "tokenizer"),
     "Model": ("pretrain", "finetune", "watch", "evaluate"),
-    "Use": ("generate", "serve"),
+    "Use": ("generate", "predict", "serve"),
     "Look and hand on": ("show", "export"),
     "This machine": ("doctor",),
 }

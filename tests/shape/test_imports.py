@@ -15,8 +15,8 @@ ROOMS = [
     "text", "tokens", "model", "objectives", "training", "generation", "evaluation", "answering", "translation",
     "serving", "inspection",
 ]  # fmt: skip
-BELOW = ["catalog", "gguf", "to_gguf", "weights", "export", "prepared", "run", "showing", "tracking", "verbs", "cli",
-         "__main__"]
+BELOW = ["catalog", "gguf", "to_gguf", "weights", "export", "prepared", "recipes", "run", "showing", "tracking",
+         "verbs", "cli", "__main__"]
 CORE = {"model", "training", "generation"}
 CORE_PACKAGES = {"torch", "numpy", "safetensors", "tokenizers"}
 FILES = sorted(file.relative_to(PACKAGE) for file in PACKAGE.rglob("*.py"))

@@ -202,7 +202,8 @@ def test_rows_of_a_table_are_records_by_their_header(tmp_path):
 
 
 def test_the_short_way_for_plain_records_gives_what_the_long_one_gives(tmp_path):
-    records = [{"text": "a"}, {"text": "b", "title": "T"}, {"title": "T", "text": ""}, {"title": "T"}, {"text": None}]
+    records = [{"text": "a"}, {"text": "b", "title": "T"}, {"title": "T", "text": ""}, {"title": "T"}, {"text": None},
+               {"text": "c", "split": "test"}, {"text": "d", "kind": "code"}]  # fmt: skip
     results = found(tmp_path, "a.jsonl", "\n".join(map(json.dumps, records)))
     assert results == [examples.document(one, f"{tmp_path}/a.jsonl:{n}") for n, one in enumerate(records, start=1)]
 

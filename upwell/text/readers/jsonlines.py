@@ -82,7 +82,7 @@ def _document(data: bytes, source: str) -> Document | Fault:
 def _says_no_more(keys: tuple[str, ...]) -> bool:
     """Whether a record with these keys and a text can only be plain text: they allow no layout before that."""
     layouts = (one for one in examples.LAYOUTS if all(set(known) & set(keys) for known in one.needs.values()))
-    return next(layouts).name == "plain" and "kind" not in keys
+    return next(layouts).name == "plain" and not {"kind", "split"} & set(keys)
 
 
 def _rest_of_line(file: BinaryIO) -> int:
