@@ -17,6 +17,8 @@
               scored(model, batch, part, settings) -> {name: (above, below)}    measures of held-out rows beside the
                                               loss: tensors (rows,) whose sums are divided, as words right and asked
               answers(model, part, rows, settings) -> Iterator[(text, right texts)]    what a model says to questions
+              vectors(model, batch, settings) -> (left (B, D), right (B + K, D)) and names(batch) -> (B, 2), (K,): what
+                                              is to be found among all of a part (evaluation.recall)
               a sampler's .cut, .dropped and .lost: how many texts lost their ends, are left out, ask for no answer
                                               though they have one; a run says so at its start
 

@@ -167,7 +167,7 @@ def loss(model, batch: Batch, settings: Settings) -> "Tensor":
     from torch.nn import functional as F
 
     left, right, hard = (_wide(one) for one in _vectors(model, batch, settings))
-    own = batch.keys[:, 2:][batch.hard_mask.any(2)] if batch.hard is not None else batch.keys[:0, 0]
+    own = names(batch)[1]
     rank, sizes = _ranks(model, len(left), left.device)
     at = sum(sizes[:rank]) + torch.arange(len(left), device=left.device)
     lefts, rights, keys = (_gathered(one, rank, sizes) for one in (left, right, batch.keys[:, :2]))
@@ -191,6 +191,12 @@ def vectors(model, batch: Batch, settings: Settings) -> tuple["Tensor", "Tensor"
 
     left, right, hard = _vectors(model, batch, settings)
     return left, torch.cat([right, hard])
+
+
+def names(batch: Batch) -> tuple["Tensor", "Tensor"]:
+    """Numbers that are equal for equal texts: those of the pairs (B, 2), those of the hard negatives that are there."""
+    hard = batch.keys[:0, 0] if batch.hard is None else batch.keys[:, 2:][batch.hard_mask.any(2)]
+    return batch.keys[:, :2], hard
 
 
 def _vectors(model, batch: Batch, settings: Settings) -> tuple["Tensor", "Tensor", "Tensor"]:
