@@ -32,8 +32,8 @@ def test_the_repetition_penalty_lowers_what_was_said_once_however_often_it_was_s
 
 
 def test_a_forced_token_is_the_only_one_at_its_place():
-    assert kept(filters.forced(2, 2)(TOKENS, LOGITS)) == [[2], [2]]
-    assert torch.equal(filters.forced(2, 3)(TOKENS, LOGITS), LOGITS)
+    assert kept(filters.forced([2], 2)(TOKENS, LOGITS)) == [[2], [2]]
+    assert torch.equal(filters.forced([2], 3)(TOKENS, LOGITS), LOGITS)
 
 
 def test_greedy_choice_and_beam_search_are_not_narrowed_and_a_draw_is():

@@ -19,6 +19,7 @@ BELOW = ["catalog", "gguf", "to_gguf", "weights", "export", "prepared", "recipes
          "verbs", "cli", "__main__"]
 CORE = {"model", "training", "generation"}
 CORE_PACKAGES = {"torch", "numpy", "safetensors", "tokenizers"}
+EXTRAS = {"generation/grammar.py": {"llguidance"}}  # imported where a request needs it, and missed in one sentence
 FILES = sorted(file.relative_to(PACKAGE) for file in PACKAGE.rglob("*.py"))
 
 
@@ -72,7 +73,8 @@ def test_a_wrong_import_would_be_seen(tmp_path, monkeypatch):
 @pytest.mark.parametrize("file", [file for file in FILES if part(file) in CORE], ids=str)
 def test_core_rooms_run_where_only_torch_numpy_safetensors_and_tokenizers_are(file):
     roots = {name.split(".")[0] for name in imported(file)}
-    assert roots - set(sys.stdlib_module_names) - CORE_PACKAGES - {"upwell"} == set()
+    known = CORE_PACKAGES | EXTRAS.get(file.as_posix(), set()) | {"upwell"}
+    assert roots - set(sys.stdlib_module_names) - known == set()
 
 
 @pytest.mark.parametrize("room", ROOMS)

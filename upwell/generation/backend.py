@@ -3,7 +3,7 @@
 Importing this module imports no torch; Local does when it is made.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +13,11 @@ from .. import plugs
 from ..errors import CheckpointError, DataError, UpwellError
 from ..text import chat
 from .remote import Remote
-from .settings import Piece, Settings, Usage, unwritable
+from .settings import Piece, Ranked, Settings, Usage, unwritable
 from .stop import stopping
 from .stream import Stream
 
-__all__ = ["Answer", "Backend", "Local", "Piece", "Remote", "Settings", "Usage"]
+__all__ = ["Answer", "Backend", "Local", "Piece", "Ranked", "Remote", "Settings", "Usage"]
 
 Prompt = str | Sequence[int] | list[dict]
 
@@ -55,6 +55,8 @@ class Habits:
     """The id that it writes first, such as a language's."""
     banned: tuple[int, ...] = ()
     """Ids that it never writes, such as Marian's padding."""
+    sequences: tuple[tuple[int, ...], ...] = ()
+    """Several ids that it never writes one behind the other."""
 
 
 class Local:
@@ -63,10 +65,13 @@ class Local:
     A text prompt is taken as the beginning of a document, so the model's begin token stands before it; an empty one
     writes a document from its start. A model with an encoder reads it as the text that its own is about. A chat is
     written out by the model's template. Token ids are taken as they are.
+
+    draft: the checkpoint of a small model with the same tokenizer, which guesses for the strategy speculative.
     """
 
-    def __init__(self, checkpoint, rows: int = 16, waiting: int = 256):
+    def __init__(self, checkpoint, rows: int = 16, waiting: int = 256, draft=None):
         from .engine import Engine
+        from .spelling import Spelling
 
         if checkpoint.tokenizer is None:
             raise DataError(f"{checkpoint.folder} has no tokenizer.json; copy the model's into the folder")
@@ -76,6 +81,8 @@ class Local:
         self.habits = habits(self.folder)
         self.begin = self.tokenizer.end if self.config.bos is None else self.config.bos
         self.ends = frozenset({self.tokenizer.end}) | self.config.ends | self.habits.ends
+        self.spelling = Spelling(self.tokenizer, self.config.vocab)
+        self.draft = None if draft is None else _fitting(draft, checkpoint)
         self.engine = Engine(checkpoint.model, rows, waiting)
 
     def generate(self, prompt: Prompt, settings: Settings | None = None, client: str = "") -> "Answer":
@@ -86,10 +93,9 @@ class Local:
         settings, ids = settings or Settings(), self.read(prompt)
         stops, ends = self._stops(prompt, settings)
         before, source = (self.start, ids) if self.has_source else (ids, None)
-        begin = self._begin(before, stops, ends, settings)
-        width = settings.beams if settings.strategy == "beam" else 1
-        job = self.engine.submit(Job(before, begin, settings.max_new, client, source, width))
-        return Answer(job, Stream(self.tokenizer.bytes_of, stops), ends)
+        begin, width, hidden = self._begin(before, source, stops, ends, settings)
+        job = self.engine.submit(Job(before, begin, settings.max_new, client, source, width, hidden))
+        return Answer(job, lambda: Stream(self.tokenizer.bytes_of, stops), ends, settings.best)
 
     def score(self, prompt: Prompt, continuation: str) -> list[tuple[str, float]]:
         """Prompt and continuation are cut into tokens as one text; a token across the border counts as continuation."""
@@ -159,16 +165,33 @@ class Local:
             raise UpwellError(f"{self.name} ({c.kind}) {what} and writes no text; take a model with a decoder "
                               "and a language head")
 
-    def _begin(self, before: list[int], stops: tuple[str, ...], ends: frozenset[int], settings: Settings):
+    def _begin(self, before: list[int], source: list[int] | None, stops, ends: frozenset[int], settings: Settings):
+        """How the strategy is begun, how many rows it keeps, and whether it wants vectors."""
         from .filters import compose, likeliest
 
-        strategy = plugs.find("generation/strategies", "greedy" if likeliest(settings) else settings.strategy)
+        strategy = plugs.find("generation/strategies", self._strategy(settings, likeliest(settings)))
         never = tuple(token for token in self.habits.banned if token < self.config.vocab)
         asked = replace(settings, banned=settings.banned + never) if never else settings
-        filters = compose(asked, before, ends, self.config.vocab, self.habits.first if self.has_source else None)
-        stop = stopping(ends, settings.max_new, stops, self.tokenizer.bytes_of)
-        own = {f.name: getattr(settings, f.name) for f in fields(strategy.Settings) if hasattr(settings, f.name)}
-        return lambda logits: strategy.search(logits, filters, stop, strategy.Settings(**own))
+        spelled = self.spelling.spelled(settings, ends, self.habits.sequences)
+        first = self.habits.first if self.has_source else None
+        filters = compose(asked, before, ends, self.config.vocab, first, spelled)
+        stop = stopping(ends, settings.max_new, stops, self.tokenizer.bytes_of, settings.seconds)
+        known = {f.name: getattr(settings, f.name) for f in fields(settings)} | {
+            "before": tuple(source or before), "phrases": self.spelling.phrases(settings.must),
+            "draft": None if self.draft is None else self._drafting(before, source),
+        }  # fmt: skip
+        wanted = [f.name for f in fields(strategy.Settings) if f.name in known]
+        own = strategy.Settings(**{name: known[name] for name in wanted})
+        width = strategy.rows(own) if hasattr(strategy, "rows") else 1
+        return lambda given: strategy.search(given, filters, stop, own), width, getattr(strategy, "HIDDEN", False)
+
+    def _strategy(self, settings: Settings, likeliest: bool) -> str:
+        return "greedy" if likeliest and settings.strategy != "speculative" else settings.strategy
+
+    def _drafting(self, before: list[int], source: list[int] | None):
+        from .draft import Drafting
+
+        return Drafting(self.draft, before, source)
 
     def _joint(self, prompt: Prompt, continuation: str) -> tuple[list[int], int]:
         """Ids of both, and where the continuation begins."""
@@ -188,8 +211,8 @@ class Local:
 class Answer:
     """The pieces of one text as they are written; closing it ends the work."""
 
-    def __init__(self, job, stream: Stream, ends: frozenset[int]):
-        self._job, self._pieces = job, _pieces(job, stream, ends)
+    def __init__(self, job, stream: Callable[[], Stream], ends: frozenset[int], best: int = 1):
+        self._job, self._pieces = job, _pieces(job, stream, ends, best)
 
     def __iter__(self) -> "Answer":
         return self
@@ -211,12 +234,37 @@ class Answer:
         self.close()
 
 
-def _pieces(job, stream: Stream, ends: frozenset[int]) -> Iterator[Piece]:
+def _pieces(job, stream: Callable[[], Stream], ends: frozenset[int], best: int) -> Iterator[Piece]:
+    shown = stream()
     for tokens in job:
-        text = stream.push(token.id for token in tokens if token.id not in ends)
-        yield Piece(text, tuple(token.id for token in tokens), tuple(token.logprob for token in tokens))
+        text = shown.push(token.id for token in tokens if token.id not in ends)
+        yield Piece(text, *_columns(tokens))
     finish = "cancelled" if job.cancelled else job.found[0].finish
-    yield Piece(stream.close(), finish=finish, usage=Usage(job.read, job.shown))
+    found = job.found[:best] if best > 1 and job.found else []
+    ranking = tuple(_ranked(one, stream(), ends) for one in found)
+    yield Piece(shown.close(), finish=finish, usage=Usage(job.read, job.shown), ranking=ranking)
+
+
+def _columns(tokens) -> tuple[tuple, tuple, tuple]:
+    """Ids, log-probabilities, and what is told beside them."""
+    tops = tuple(token.top for token in tokens)
+    return tuple(token.id for token in tokens), tuple(token.logprob for token in tokens), tops if any(tops) else ()
+
+
+def _ranked(found, stream: Stream, ends: frozenset[int]) -> Ranked:
+    text = stream.push(token.id for token in found.tokens if token.id not in ends) + stream.close()
+    return Ranked(text, *_columns(found.tokens)[:2], found.score, found.finish)
+
+
+def _fitting(draft, checkpoint):
+    """The draft's model, if it speaks the same tokens."""
+    ours, theirs = checkpoint.model.config, draft.model.config
+    if draft.tokenizer is None or draft.tokenizer.hash != checkpoint.tokenizer.hash or ours.vocab != theirs.vocab:
+        raise CheckpointError(f"draft: {draft.folder} has another tokenizer or vocabulary ({theirs.vocab} ids) than "
+                              f"{checkpoint.folder} ({ours.vocab}); a draft must have the same")  # fmt: skip
+    if ours.shape != theirs.shape:
+        raise CheckpointError(f"draft: {draft.folder} is of the shape {theirs.shape}, expected {ours.shape}")
+    return draft.model
 
 
 def _is_chat(prompt: Prompt) -> bool:
@@ -237,10 +285,11 @@ def habits(folder: Path | None) -> Habits:
     path = next((folder / name for name in ("generation_config.json", "config.json")
                  if (folder / name).is_file()), None) if folder else None  # fmt: skip
     said = read_json(path) if path else {}
-    never = [ids[0] for ids in said.get("bad_words_ids") or [] if len(ids) == 1]
+    bad = [tuple(ids) for ids in said.get("bad_words_ids") or []]
+    never = [ids[0] for ids in bad if len(ids) == 1]
     return Habits(frozenset(_ids(said, "eos_token_id")), said.get("decoder_start_token_id"),
                   next(iter(_ids(said, "forced_bos_token_id")), None),
-                  (*never, *_ids(said, "suppress_tokens")))  # fmt: skip
+                  (*never, *_ids(said, "suppress_tokens")), tuple(ids for ids in bad if len(ids) > 1))  # fmt: skip
 
 
 def _ids(said: dict, key: str) -> list[int]:

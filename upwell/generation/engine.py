@@ -14,39 +14,73 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..errors import Busy, ServiceError, UpwellError
 from .session import Session, check_prompts, check_sources
-from .steps import Found, Search, Step, Token
+from .steps import Found, Read, Search, Step, Token
 
 PREFILL = 4096   # tokens, padding included, that are read at most at once for new requests, so that others wait little
 
 
 def run(strategy: Search, session: Session) -> list[Found]:
-    """Drive one strategy over one session; the strategy was begun with session.logits. Gives what it found."""
+    """Drive one strategy over one session; it was begun with `first(session)`. Gives what it found."""
     try:
         step = next(strategy)
         while True:
-            step = strategy.send(session.step(step.tokens, step.parents))
+            step = strategy.send(answer(session, [step])[0])
     except StopIteration as end:
         return end.value
+
+
+def first(session: Session) -> Tensor | Read:
+    """What a strategy over this session is begun with."""
+    return session.logits if session.hidden is None else Read(session.logits, session.hidden)
+
+
+def answer(session: Session, steps: list[Step]) -> list[Tensor | Read]:
+    """One reading for all steps, whose rows stand one behind the other: what each strategy is to be sent."""
+    rows = [len(step.parents) for step in steps]
+    parents = torch.cat([step.parents for step in steps])
+    back = None
+    if any(step.back for step in steps):
+        back = torch.cat([torch.full((count,), step.back) for count, step in zip(rows, steps, strict=True)])
+    if all(step.tokens.dim() == 1 for step in steps):
+        parts = session.step(torch.cat([step.tokens for step in steps]), parents, back=back).split(rows)
+        lengths = [1] * len(steps)
+    else:
+        blocks = [step.tokens if step.tokens.dim() == 2 else step.tokens[:, None] for step in steps]
+        lengths = [block.shape[1] for block in blocks]
+        widest = max(lengths)
+        ids = torch.cat([pad(block, (0, widest - block.shape[1])) for block in blocks])
+        real = None
+        if min(lengths) < widest:
+            real = torch.cat([torch.full((count,), length) for count, length in zip(rows, lengths, strict=True)])
+        logits = session.step(ids, parents, real, back).split(rows)
+        parts = [part[:, :length] if step.tokens.dim() == 2 else part[:, 0]
+                 for part, length, step in zip(logits, lengths, steps, strict=True)]  # fmt: skip
+    if session.hidden is None:
+        return list(parts)
+    hidden = session.hidden.split(rows)
+    return [Read(part, own[:, :length]) for part, own, length in zip(parts, hidden, lengths, strict=True)]
 
 
 class Job:
     """One request in the engine. Iterating gives lists of Tokens as they become certain; then .found is there.
 
     prompt      token ids; where there is an encoder, what its decoder begins with
-    begin       logits (1, V) -> a strategy's coroutine; called in the engine's thread
+    begin       logits (1, V), or a Read -> a strategy's coroutine; called in the engine's thread
     max_new     the most tokens that it will write
     client      whose request it is; clients take turns
     source      where there is an encoder: token ids of the text that it reads
     width       rows that its strategy may keep alive at once
+    hidden      its strategy wants a Read: the last block's vectors beside the logits
     """
 
-    def __init__(self, prompt: list[int], begin: Callable[[Tensor], Search], max_new: int, client: str = "",
-                 source: list[int] | None = None, width: int = 1):  # fmt: skip
+    def __init__(self, prompt: list[int], begin: Callable[[Tensor | Read], Search], max_new: int, client: str = "",
+                 source: list[int] | None = None, width: int = 1, hidden: bool = False):  # fmt: skip
         self.prompt, self.begin, self.max_new, self.client = prompt, begin, max_new, client
-        self.source, self.width = source, width
+        self.source, self.width, self.hidden = source, width, hidden
         self.found: list[Found] | None = None
         self.cancelled = False
         self.shown = 0              # tokens given out
@@ -75,35 +109,36 @@ class Job:
         """Whether it wants another step."""
         return self.step is not None and not self.cancelled
 
-    def start(self, logits: Tensor) -> None:
-        """Its prompt has been read: logits (1, V)."""
-        self._guarded(logits, lambda: next(self._begun(logits)))
+    def start(self, given: Tensor | Read) -> None:
+        """Its prompt has been read."""
+        self._guarded(given, lambda given: next(self._begun(given)))
 
-    def feed(self, logits: Tensor) -> None:
-        """Its step has been done: logits (rows, V)."""
-        self._guarded(logits, lambda: self._search.send(logits))
+    def feed(self, given: Tensor | Read) -> None:
+        """Its step has been done."""
+        self._guarded(given, lambda given: self._search.send(given))
 
     def fail(self, error: Exception) -> None:
         """It is over, and whoever iterates is told why."""
         self.step = None
         self._events.put(error if isinstance(error, UpwellError) else _failure(error))
 
-    def _begun(self, logits: Tensor) -> Search:
-        self._search = self.begin(logits)
+    def _begun(self, given: Tensor | Read) -> Search:
+        self._search = self.begin(given)
         return self._search
 
-    def _guarded(self, logits: Tensor, advance: Callable[[], Step]) -> None:
+    def _guarded(self, given: Tensor | Read, advance: Callable[[Tensor | Read], Step]) -> None:
         """Whatever goes wrong here is this request's alone."""
+        logits = given.logits if isinstance(given, Read) else given
         self.rows = len(logits)
         try:
             check_numbers(logits, len(self.prompt) + self.shown)
-            self._take(advance)
+            self._take(given if self.hidden else logits, advance)
         except Exception as error:
             self.fail(error)
 
-    def _take(self, advance: Callable[[], Step]) -> None:
+    def _take(self, given: Tensor | Read, advance: Callable[[Tensor | Read], Step]) -> None:
         try:
-            self.step = advance()
+            self.step = advance(given)
             self._show(self.step.settled)
         except StopIteration as end:
             if not end.value:
@@ -253,8 +288,8 @@ class Engine:
         try:
             most = max(len(job.prompt) + job.max_new for job in jobs)
             sources = None if jobs[0].source is None else [job.source for job in jobs]
-            session = Session(self.model, [job.prompt for job in jobs], most, sources)
-            logits = session.logits
+            session = Session(self.model, [job.prompt for job in jobs], most, sources, any(job.hidden for job in jobs))
+            given = [_of_row(session, row, job) for row, job in enumerate(jobs)]
             if self._session is not None:
                 self._session.join(session)
             self._session = self._session or session
@@ -263,7 +298,7 @@ class Engine:
                 job.fail(error)
             return
         self.running += jobs
-        for job, part in zip(jobs, logits.split(1), strict=True):
+        for job, part in zip(jobs, given, strict=True):
             job.start(part)
 
     def _next(self) -> list[Job]:
@@ -284,23 +319,23 @@ class Engine:
 
     def _step(self) -> None:
         """One step of the model for all who want one; rows of the others are dropped by it."""
-        live, tokens, parents = [], [], []
+        live, steps = [], []
         for job, row in zip(self.running, _starts(self.running), strict=True):
             if job.alive:
                 step = job.step             # read once: a cancel may come at any moment
-                live.append((job, len(step.tokens)))
-                tokens.append(step.tokens)
-                parents.append(step.parents + row)
-        self.running = [job for job, _ in live]
+                live.append(job)
+                steps.append(step._replace(parents=step.parents + row))
+        self.running = live
         if not live:
             self._session = None
             return
         try:
-            logits = self._session.step(torch.cat(tokens), torch.cat(parents))
+            self._session.keeps = any(job.hidden for job in live)
+            given = answer(self._session, steps)
         except Exception as error:
             self._drop(error)
             return
-        for (job, _), part in zip(live, logits.split([rows for _, rows in live]), strict=True):
+        for job, part in zip(live, given, strict=True):
             job.feed(part)
 
     def _drop(self, error: Exception) -> None:
@@ -324,3 +359,9 @@ class Engine:
 def _starts(jobs: list[Job]) -> list[int]:
     """The first row of each job in the session."""
     return [0, *itertools.accumulate(job.rows for job in jobs)][:-1]
+
+
+def _of_row(session: Session, row: int, job: Job) -> Tensor | Read:
+    """What a job is begun with whose prompt is this row of the session."""
+    logits = session.logits[row : row + 1]
+    return Read(logits, session.hidden[row : row + 1, : len(job.prompt)]) if job.hidden else logits

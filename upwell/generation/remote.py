@@ -7,6 +7,9 @@ from ..errors import DataError, ServiceError, UpwellError
 from .settings import Piece, Settings, Usage, unwritable
 from .wire import Wire
 
+UNKNOWN = ("typical", "no_repeat", "dry", "seconds", "never", "begin", "must", "json_schema", "regex", "choices",
+           "top_logprobs", "best")  # fmt: skip
+
 
 class Remote:
     """A model of a server. What OpenAI's language has no word for (top_k, ...) is sent by vLLM's names."""
@@ -63,12 +66,18 @@ def asked(s: Settings) -> dict:
     """Settings in the server's words; defaults are left out, since some servers refuse what they don't know."""
     if s.strategy not in ("sample", "greedy"):
         raise UpwellError(f"strategy: a server knows sample and greedy, found {s.strategy}; use a model folder")
+    for name in UNKNOWN:
+        if getattr(s, name) != getattr(Settings, name):
+            raise UpwellError(f"{name}: a server of OpenAI's language has no word for it; use a model folder")
     greedy = s.strategy == "greedy"
     body = {"max_tokens": s.max_new, "temperature": 0 if greedy else s.temperature}
     optional = {
-        "top_p": (s.top_p, 1.0), "top_k": (s.top_k, 0), "repetition_penalty": (s.repetition_penalty, 1.0),
+        "top_p": (s.top_p, 1.0), "top_k": (s.top_k, 0), "min_p": (s.min_p, 0.0),
+        "presence_penalty": (s.presence_penalty, 0.0), "frequency_penalty": (s.frequency_penalty, 0.0),
+        "repetition_penalty": (s.repetition_penalty, 1.0),
         "min_tokens": (s.min_new, 0), "seed": (s.seed, None), "stop": (list(s.stop), []),
-        "stop_token_ids": (list(s.stop_ids), []), "logit_bias": ({str(token): -100 for token in s.banned}, {}),
+        "stop_token_ids": (list(s.stop_ids), []),
+        "logit_bias": ({str(id): number for id, number in s.logit_bias} | {str(token): -100 for token in s.banned}, {}),
     }  # fmt: skip
     return body | {name: value for name, (value, default) in optional.items() if value != default}
 

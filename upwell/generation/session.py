@@ -18,13 +18,15 @@ class Session:
                 begins with, which is its start id alone if None
     capacity    tokens that each row has room for at first; more is made when needed
     sources     where there is an encoder: token ids of the text that each row is about
+    hidden      keep the vectors of what was read last, for strategies that want them
     .logits     (rows, V) float32 after the last token of each row
+    .hidden     (rows, T, D) of the T tokens that each row has read last, filled up on the right; None where not kept
     """
 
     @torch.inference_mode()
     def __init__(self, model, prompts: Sequence[Sequence[int]] | None, capacity: int = 0,
-                 sources: Sequence[Sequence[int]] | None = None):  # fmt: skip
-        self.model = model
+                 sources: Sequence[Sequence[int]] | None = None, hidden: bool = False):  # fmt: skip
+        self.model, self.keeps, self.hidden = model, hidden, None
         if prompts is None:
             prompts = [[model.config.start]] * len(sources or ())
         check_prompts(prompts, model.config.context, model.config.vocab)
@@ -38,7 +40,7 @@ class Session:
             source, long = (t.to(model.device) for t in side_by_side(sources))
             places = torch.arange(source.shape[1], device=model.device)
             about = {"source": source, "source_mask": places < long[:, None]}
-        self.logits = model(ids.to(model.device), cache=self.cache, lengths=uneven, last=True, **about).float()
+        self.logits = self._read(ids.to(model.device), uneven, last=True, **about)
 
     @property
     def rows(self) -> int:
@@ -46,17 +48,42 @@ class Session:
         return len(self.logits)
 
     @torch.inference_mode()
-    def step(self, tokens: Tensor, parents: Tensor) -> Tensor:
+    def step(self, tokens: Tensor, parents: Tensor, lengths: Tensor | None = None,
+             back: Tensor | None = None) -> Tensor:  # fmt: skip
         """Row i becomes a copy of row parents[i] and reads tokens[i]; rows that are no parent are dropped.
 
-        tokens and parents (new rows,) int64 -> logits (new rows, V) float32. SettingsError where a row is full.
+        tokens and parents (new rows,) int64 -> logits (new rows, V) float32. With tokens (new rows, T) row i reads
+        lengths[i] of its T tokens, default all, and logits are (new rows, T, V); back (new rows,): how many of the
+        tokens that it read last it forgets before. SettingsError where a row is full.
         """
-        device = self.cache.lengths.device
+        device, context = self.cache.lengths.device, self.model.config.context
         self.cache.reorder(parents.to(device))
-        if self.cache.longest >= self.model.config.context:
-            raise SettingsError(_too_long(self.cache.longest + 1, self.model.config.context, "the text"))
-        self.logits = self.model(tokens.to(device)[:, None], cache=self.cache, last=True).float()
-        return self.logits
+        if back is not None:
+            self.cache.forget(back.to(device))
+        several = tokens.dim() == 2
+        ids = (tokens if several else tokens[:, None]).to(device)
+        if lengths is None:
+            longest = self.cache.longest + ids.shape[1]
+        else:
+            lengths = lengths.to(device)
+            longest = int((self.cache.lengths + lengths).max())
+        if longest > context:
+            raise SettingsError(_too_long(longest, context, "the text"))
+        logits = self._read(ids, lengths, last=not several)
+        self.logits = logits if not several else logits[:, -1] if lengths is None else logits[
+            torch.arange(len(ids), device=device), lengths - 1]  # fmt: skip
+        return logits
+
+    def _read(self, ids: Tensor, lengths: Tensor | None, last: bool, **about) -> Tensor:
+        """Logits float32 of ids (rows, T): (rows, V) after the last of each row, or all (rows, T, V)."""
+        self.hidden = None
+        if not self.keeps:
+            return self.model(ids, cache=self.cache, lengths=lengths, last=last, **about).float()
+        x = self.hidden = self.model.hidden(ids, cache=self.cache, lengths=lengths, **about)
+        if last:
+            at = torch.full((len(ids),), ids.shape[1], device=ids.device) if lengths is None else lengths
+            x = x[torch.arange(len(ids), device=ids.device), at - 1]
+        return self.model.read_out(x, ids).float()
 
     @torch.inference_mode()
     def join(self, other: "Session") -> None:

@@ -93,6 +93,12 @@ class Cache:
         self.longest = int(self.lengths.max()) if len(parents) else 0
         self.even = not len(parents) or self.longest == int(self.lengths.min())
 
+    def forget(self, counts: Tensor) -> None:
+        """Each row has not read its last counts (rows,) tokens, at most CHUNK; the next ones are written over them."""
+        self.lengths = self.lengths - counts
+        self.longest, shortest = int(self.lengths.max()), int(self.lengths.min())
+        self.even = self.longest == shortest
+
     def join(self, other: "Cache") -> None:
         """Take over the rows of another cache of this model; they stand behind the own ones."""
         widest = max(self.capacity, other.capacity)

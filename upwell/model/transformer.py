@@ -231,6 +231,8 @@ class Transformer(nn.Module):
             return torch.cat([self.decode(part, None, cache, n, None, other) for part, n in parts], 1)
         positions = cache.begin(T)
         positions = positions[0] if cache.even else positions
+        if lengths is not None:     # padding may lie beyond the last place, where nothing is learnt
+            positions = positions.clamp(max=self.config.context - 1)
         x = self.decoder(self.embedded(ids), Reading(positions, cache=cache, other=other))
         cache.commit(T, lengths)
         return x

@@ -10,9 +10,12 @@ from ..steps import Search, extend
 
 @dataclass(frozen=True)
 class Settings:
-    """There is nothing to set."""
+    """What is told."""
+
+    top_logprobs: int = 0
+    """Likeliest ids to tell beside each token."""
 
 
 def search(logits: Tensor, filters: Callable, stop: Callable, settings: Settings) -> Search:
     """One text; of equally likely tokens the one with the lowest id."""
-    return extend(logits, filters, stop, lambda allowed: int(allowed.argmax()))
+    return extend(logits, filters, stop, lambda allowed: int(allowed.argmax()), settings.top_logprobs)

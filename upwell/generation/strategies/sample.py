@@ -19,13 +19,21 @@ class Settings:
 
     seed: int | None = None
     """Start of the random numbers; None takes one from the machine."""
+    top_logprobs: int = 0
+    """Likeliest ids to tell beside each token."""
 
 
 def search(logits: Tensor, filters: Callable, stop: Callable, settings: Settings) -> Search:
     """One text."""
+    generator = numbers(settings.seed)
+    return extend(logits, filters, stop, lambda allowed: draw(allowed, generator), settings.top_logprobs)
+
+
+def numbers(seed: int | None) -> torch.Generator:
+    """The random numbers of one request."""
     generator = torch.Generator()
-    generator.seed() if settings.seed is None else generator.manual_seed(settings.seed)
-    return extend(logits, filters, stop, lambda allowed: draw(allowed, generator))
+    generator.seed() if seed is None else generator.manual_seed(seed)
+    return generator
 
 
 def draw(logits: Tensor, generator: torch.Generator) -> int:
