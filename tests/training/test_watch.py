@@ -13,7 +13,7 @@ import pytest
 from tests.serving.browser import chromium
 from upwell import tracking
 from upwell.errors import DataError, ServiceError, SettingsError
-from upwell.evaluation.curve import panels
+from upwell.evaluation.curve import confusion, panels
 from upwell.training.curves import Curves
 from upwell.training.record import Record
 from upwell.training.watch import Watch, distinct
@@ -232,3 +232,49 @@ def test_a_tracker_that_fails_is_told_once_and_the_run_goes_on():
 def test_an_unknown_tracker_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="tensorboard, trackio"):
         tracking.opened("paper", tmp_path, {}, print)
+
+
+TABLE = {"labels": ["no", "yes <b>", "也许"], "counts": [[8, 2, 0], [1, 9, 0], [0, 5, 5]]}
+
+
+def test_of_right_and_said_labels_the_newest_table_is_kept(run):
+    write(run, [{"step": 41, "confusion": {"labels": ["a"], "counts": [[1, 2]]}}, {"step": 42, "confusion": TABLE}])
+    write(run, [{"step": 43, "confusion": {"labels": ["a", "b"], "counts": [[1]]}}, {"step": 44, "confusion": 7}])
+    curves = Curves(run)
+    curves.refresh()
+    assert curves.told()["confusion"] == {"step": 42.0, **TABLE}, "what has no such form is passed over"
+
+
+def test_the_page_shows_right_and_said_labels_as_a_table_that_keys_walk_through(run):
+    write(run, [{"step": 40, "confusion": TABLE}])
+    with serving(run) as server, chromium() as browser:
+        for width, dark in ((360, True), (1280, False)):
+            page, faults = browser.new_page(locale="en-US", viewport={"width": width, "height": 800},
+                                            color_scheme="dark" if dark else "light"), []  # fmt: skip
+            page.on("pageerror", lambda error, faults=faults: faults.append(str(error)))
+            page.goto(server.address)
+            page.wait_for_selector(".confusion td")
+            assert page.locator(".confusion tbody td:not(.all)").all_text_contents() == list("820190055")
+            assert page.locator(".confusion tbody th").all_text_contents() == TABLE["labels"]
+            page.locator(".confusion td[tabindex='0']").focus()
+            for key in ("ArrowDown", "ArrowDown", "ArrowRight", "ArrowUp", "ArrowDown", "ArrowDown"):
+                page.keyboard.press(key)
+            told = "5 of 10 texts of “也许” are taken for “yes <b>” (50 %)"
+            assert page.locator(".tells").inner_text() == told
+            assert page.evaluate("document.activeElement.getAttribute('aria-label')") == told
+            assert page.locator(".confusion td[tabindex='0']").count() == 1
+            light, deep = (page.locator(f"[data-place='run/{place}']").evaluate(
+                "one => getComputedStyle(one).backgroundColor") for place in ("0/2", "0/0"))  # fmt: skip
+            assert light != deep
+            page.locator("#language").click()
+            page.locator("[data-place='run/1/1']").hover()
+            assert page.locator(".tells").inner_text() == "“yes <b>”的 10 篇文本中，9 篇判断正确（90 %）"
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert not faults
+            page.close()
+
+
+def test_the_picture_of_labels_is_written(tmp_path):
+    path = confusion(TABLE["labels"], TABLE["counts"], tmp_path / "confusion.svg", "run")
+    text = path.read_text(encoding="utf-8")
+    assert "image" in text and text.count("text_") >= 9

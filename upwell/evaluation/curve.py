@@ -43,6 +43,8 @@ def draw(lines: Sequence[Mapping], path: Path, title: str, levels: Mapping[str, 
 
 PALETTE = ("#0f6b6b", "#c2452d", "#3d5a9e", "#9a6b00", "#84408e", "#4c7a1f", "#9c3a5f", "#5b5b5b")
 HELD = "held-out "
+CHINESE = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "Hiragino Sans GB",
+           "Microsoft YaHei", "SimHei")  # fmt: skip
 
 
 def panels(runs: Mapping[str, Mapping[str, Mapping]], path: Path, title: str = "") -> Path:
@@ -74,6 +76,38 @@ def panels(runs: Mapping[str, Mapping[str, Mapping]], path: Path, title: str = "
     if title:
         figure.suptitle(title)
     figure.savefig(path)
+    return path
+
+
+def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]], path: Path, title: str = "") -> Path:
+    """Right labels against said ones as a picture (PNG, SVG, PDF): counts on the colour of their share of a row."""
+    import warnings
+
+    from matplotlib import font_manager
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
+
+    size = len(labels)
+    figure = Figure(figsize=(3.2 + 0.55 * size, 2.4 + 0.45 * size), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    shares = [[count / max(1, sum(row)) for count in row] for row in counts]
+    axes.imshow(shares, cmap=LinearSegmentedColormap.from_list("sea", ("#fffefb", PALETTE[0])), vmin=0, vmax=1,
+                aspect="auto")  # fmt: skip
+    for y, row in enumerate(counts):
+        for x, count in enumerate(row):
+            colour = "#fffefb" if shares[y][x] > 0.5 else "#22282b"
+            axes.text(x, y, f"{count:,}", ha="center", va="center", fontsize=8, color=colour)
+    short = [label if len(label) <= 22 else label[:21] + "…" for label in labels]
+    there = set(font_manager.get_font_names())
+    fonts = {"fontsize": 8, "fontfamily": ["DejaVu Sans", *(name for name in CHINESE if name in there)]}
+    axes.set_xticks(range(size), short, rotation=45, ha="right", rotation_mode="anchor", **fonts)
+    axes.set_yticks(range(size), short, **fonts)
+    axes.set(xlabel="what the model says", ylabel="what is right", title=title)
+    with warnings.catch_warnings():  # a machine without a font for a label draws a box in its place
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(path)
     return path
 
 

@@ -13,18 +13,22 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..model.config import Head
 from ..model.transformer import Transformer
 from ..objectives import Part, causal
 from ..tokens.batches import IGNORE
-from . import Number, Scores
+from . import Confusion, Number, Scores
 from .tasks import loss as loss_task
 
 SIGNS = frozenset(string.punctuation)  # $ and the like are no punctuation to Unicode
+NONE = "(no answer)"
+SHOWN = 3  # answers that are kept as samples
 
 
 class Ratio:
@@ -70,19 +74,52 @@ def measure(model: Transformer, objective: Any, part: Part, options: Any, rows: 
         return loss_task.measure(model, part.store, loss_task.Settings(part.context, rows), dtype)
     plain, sums, items = unsmoothed(options), Ratio(), 0
     ratios: Ratios = {}
+    table = Table(model.config.head)
+    shown: list[dict[str, str]] = []
     model.eval()
     for batch in objective.samples(part, rows, 0, plain).whole(rows):
         batch = type(batch)(*(None if t is None else t.to(model.device) for t in batch))
         with torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32):
             total = objective.loss(model, batch, plain)
-            for name, (x, y) in found(model, objective, batch, part, plain).items():
+            for name, (x, y) in found(model, objective, batch, part, plain, table).items():
                 ratios.setdefault(name, Ratio()).add(x, y)
         sums.add(total.float()[None], torch.tensor([objective.counts(batch, plain)]))
         items += len(batch[0])
     if hasattr(objective, "answers"):
         with torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32):
-            ratios |= extracted(objective.answers(model, part, rows, plain))
-    return Scores(losses(sums, objective.TERMS) | {name: ratio.number() for name, ratio in ratios.items()}, items)
+            ratios |= extracted(noted(objective.answers(model, part, rows, plain), part, shown))
+    numbers = losses(sums, objective.TERMS) | {name: ratio.number() for name, ratio in ratios.items()}
+    return Scores(numbers, items, table.told(), tuple(shown))
+
+
+class Table:
+    """Counts of (right label, said label), where a model gives one of several labels; (L, L) whatever the data."""
+
+    def __init__(self, head: Head):
+        one = head.kind == "classify" and head.problem in (None, "single_label_classification") and len(head.labels) > 1
+        self.labels = head.labels if one else ()
+        self.counts = torch.zeros(len(self.labels), len(self.labels), dtype=torch.int64)
+
+    def add(self, right: Tensor, said: Tensor) -> None:
+        """Two labels of each text, (rows,) int64."""
+        L = len(self.labels)
+        if L:
+            self.counts += torch.bincount((right * L + said).cpu(), minlength=L * L).view(L, L)
+
+    def told(self) -> Confusion | None:
+        """What was counted; None where nothing was."""
+        return Confusion(self.labels, tuple(map(tuple, self.counts.tolist()))) if self.counts.any() else None
+
+
+def noted(answers: Iterable[tuple[str, list[str]]], part: Part, shown: list) -> Iterator[tuple[str, list[str]]]:
+    """The answers as they come; the first few also go into `shown`, with their question and what is right."""
+    asked = iter(()) if part.documents is None else iter(part.documents())
+    for text, right in answers:
+        if len(shown) < SHOWN:
+            one = next(asked, None)
+            question = (one.fields or {}).get("question", "") if one else ""
+            shown.append({"prompt": question, "text": text or NONE, "reference": " | ".join(right) or NONE})
+        yield text, right
 
 
 def losses(sums: Ratio, terms: tuple[str, ...]) -> dict[str, Number]:
@@ -101,16 +138,16 @@ def unsmoothed(options: Any) -> Any:
     return replace(options, smoothing=0.0) if has else options
 
 
-def found(model: Transformer, objective: Any, batch: Any, part: Part,
-          options: Any) -> dict[str, tuple[Tensor, Tensor]]:  # fmt: skip
-    """What a batch adds to each measure: (above, below the line), each (rows,)."""
+def found(model: Transformer, objective: Any, batch: Any, part: Part, options: Any,
+          table: Table) -> dict[str, tuple[Tensor, Tensor]]:  # fmt: skip
+    """What a batch adds to each measure, (above, below the line), each (rows,); and to the table of labels."""
     if hasattr(objective, "scored"):
         return objective.scored(model, batch, part, options)
     if hasattr(objective, "vectors"):
         return retrieved(*objective.vectors(model, batch, options))
     kind, have = model.config.head.kind, batch._asdict()
     ways: dict[str, tuple[str, Callable]] = {
-        "classify": ("labels", classified), "tag": ("targets", tagged),
+        "classify": ("labels", partial(classified, table=table)), "tag": ("targets", tagged),
     }  # fmt: skip
     need, way = ways.get(kind, ("", None))
     return way(model, batch) if way is not None and need in have else {}
@@ -125,7 +162,8 @@ def outputs(model: Transformer, batch: Any) -> Tensor:
 # ---- labels ----
 
 
-def classified(model: Transformer, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
+def classified(model: Transformer, batch: Any,
+               table: Table | None = None) -> dict[str, tuple[Tensor, Tensor]]:  # fmt: skip
     """Accuracy and macro F1 of one label, exact match and F1 of several, squared error of a number."""
     scores, labels = outputs(model, batch), batch.labels
     if model.config.head.problem == "regression" or scores.shape[-1] == 1:
@@ -135,6 +173,8 @@ def classified(model: Transformer, batch: Any) -> dict[str, tuple[Tensor, Tensor
         said, wanted = scores > 0, labels > 0.5
         return {"exact match": ones((said == wanted).all(1)), "f1": overlap(said.sum(1), wanted.sum(1),
                                                                            (said & wanted).sum(1))}  # fmt: skip
+    if table is not None:
+        table.add(labels, scores.argmax(-1))
     kinds = torch.arange(scores.shape[-1], device=scores.device)
     said, wanted = scores.argmax(-1)[:, None] == kinds, labels[:, None] == kinds
     return {"accuracy": ones((said & wanted).any(1)),

@@ -2,8 +2,9 @@
 
     run = Curves(folder); run.refresh(); run.told(points=1500)
 
-Every number of a line is a curve by its name; an evaluation's is "held-out NAME", with its standard error. It knows no
-screen and no model; `upwell watch` and the pictures in a run's folder show what it tells.
+Every number of a line is a curve by its name; an evaluation's is "held-out NAME", with its standard error. Of the
+tables of right and said labels ("confusion") the newest is kept. It knows no screen and no model; `upwell watch` and
+the pictures in a run's folder show what it tells.
 """
 
 import json
@@ -53,7 +54,7 @@ class Curve:
 
 
 class Curves:
-    """A run's folder, followed. .curves by name · .samples · .version rises whenever something is new."""
+    """A run's folder, followed. .curves by name · .samples · .confusion · .version rises when something is new."""
 
     def __init__(self, folder: Path):
         self.folder, self.version = Path(folder), 0
@@ -64,6 +65,7 @@ class Curves:
         self.read, self.mark, self.last = 0, 0, (0.0, 0.0, 0.0)
         self.curves: dict[str, Curve] = {}
         self.samples: list[dict] = []
+        self.confusion: dict | None = None
         self.version += 1
 
     def refresh(self) -> None:
@@ -105,12 +107,14 @@ class Curves:
         for one in [{"text": written}] if isinstance(written, str) else written or []:
             self.samples.append({"step": step, "tokens": place[1]} | {key: str(value) for key, value in one.items()})
         self.samples = self.samples[-SAMPLES:]
+        if (table := confusion(said.get("confusion"))) is not None:
+            self.confusion = {"step": step} | table
 
     def told(self, points: int = 1500) -> dict:
         """All of it as plain JSON."""
         curves = {name: curve.thinned(points) for name, curve in self.curves.items()}
         at = dict(zip(AXES, self.last, strict=True))
-        return {"curves": curves, "samples": self.samples, "steps": self.steps(), "at": at}
+        return {"curves": curves, "samples": self.samples, "confusion": self.confusion, "steps": self.steps(), "at": at}
 
     def steps(self) -> int:
         """How many steps the run wants, as its newest state says; 0 where nothing does."""
@@ -138,6 +142,17 @@ def numbers(said: dict) -> Iterator[tuple[str, float, float | None]]:
             yield HELD + name.removeprefix("heldout_").replace("_", " "), float(value), said.get("error")
         elif real(value):
             yield name.replace("_", " "), float(value), None
+
+
+def confusion(said) -> dict | None:
+    """{"labels", "counts": a row for each right label, a column for each said one}; None for what has no such form."""
+    try:
+        labels = [str(label) for label in said["labels"]]
+        counts = [[int(count) for count in row] for row in said["counts"]]
+    except (TypeError, KeyError, ValueError):
+        return None
+    square = labels and len(counts) == len(labels) and all(len(row) == len(labels) for row in counts)
+    return {"labels": labels, "counts": counts} if square else None
 
 
 def real(value) -> bool:

@@ -224,6 +224,52 @@ function samples() {
     return card;
   }));
 }
+
+/* ---- right and said labels ---- */
+function tables() {
+  const found = runs.flatMap((run, number) => run.confusion && !hidden.has(run.name) ? [{ ...run.confusion, number, run: run.name }] : []);
+  at("confused").hidden = !found.length;
+  const key = JSON.stringify([tongue, found]);
+  if (at("tables").dataset.key === key) return;       // the field that has the focus keeps it while nothing is new
+  at("tables").dataset.key = key;
+  const focused = document.activeElement?.dataset?.place;
+  at("tables").replaceChildren(...found.map(table));
+  if (focused) at("tables").querySelector(`[data-place="${CSS.escape(focused)}"]`)?.focus();
+}
+function table(one) {
+  const { labels, counts } = one, name = runs.length > 1 ? one.run + ", " : "";
+  const label = text => node("span", { title: text }, text);
+  const tells = node("p", { class: "tells", "aria-live": "polite" });
+  const head = node("tr", {}, node("th", { scope: "col" }, `${word("right")} ↓  ${word("said")} →`),
+    ...labels.map(text => node("th", { scope: "col", class: "label" }, label(text))), node("th", { scope: "col", class: "label" }, label(word("sum"))));
+  const rows = counts.map((row, y) => {
+    const all = row.reduce((a, b) => a + b, 0);
+    return node("tr", {}, node("th", { scope: "row" }, label(labels[y])), ...row.map((count, x) => {
+      const share = all ? count / all : 0, told = word("cell")(count, all, `${(100 * share).toFixed(share && share < 0.1 ? 1 : 0)} %`, labels[y], labels[x]);
+      const cell = node("td", { class: share > 0.55 ? "deep" : "", style: `--share: ${(100 * share).toFixed(1)}%`, tabindex: x || y ? "-1" : "0",
+        "aria-label": told, "data-place": `${one.run}/${y}/${x}` }, String(count));
+      cell.addEventListener("focus", () => { tells.textContent = told; });
+      cell.addEventListener("pointerenter", () => { tells.textContent = told; });
+      return cell;
+    }), node("td", { class: "all" }, String(all)));
+  });
+  const drawn = node("table", { "aria-label": word("table")(runs.length > 1 ? `: ${one.run}` : "") }, node("thead", {}, head), node("tbody", {}, ...rows));
+  drawn.addEventListener("keydown", event => moved(event, drawn, labels.length));
+  return node("article", { class: "confusion" }, node("h3", {}, node("i", { class: `chip run-${one.number % 8}` }), `${name}${word("at")} ${short(one.step)}`),
+    node("div", { class: "field" }, drawn), tells);
+}
+function moved(event, drawn, size) {
+  /* Arrow keys, Home and End go from field to field; one field of a table is reached by the tabulator. */
+  const cells = [...drawn.querySelectorAll("td:not(.all)")], now = cells.indexOf(event.target);
+  const [x, y] = [now % size, Math.floor(now / size)], far = size - 1;
+  const to = { ArrowRight: [x + 1, y], ArrowLeft: [x - 1, y], ArrowDown: [x, y + 1], ArrowUp: [x, y - 1], Home: [0, y], End: [far, y] }[event.key];
+  if (now < 0 || !to) return;
+  event.preventDefault();
+  const next = cells[Math.min(far, Math.max(0, to[1])) * size + Math.min(far, Math.max(0, to[0]))];
+  cells.forEach(cell => { cell.tabIndex = cell === next ? 0 : -1; });
+  next.focus();
+  next.scrollIntoView({ block: "nearest", inline: "center" });
+}
 function render() {
   document.documentElement.lang = tongue === "zh" ? "zh-Hans" : "en";
   for (const one of document.querySelectorAll("[data-word]")) one.textContent = word(one.dataset.word);
@@ -239,6 +285,7 @@ function render() {
   });
   for (const [name, { figure }] of charts) if (!wanted.all.includes(name)) figure.hidden = true;
   at("empty").hidden = wanted.all.length > 0;
+  tables();
   samples();
   said();
 }
