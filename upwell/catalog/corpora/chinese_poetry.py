@@ -1,16 +1,16 @@
 """Chinese poems of the Tang, Song and Yuan, each with its title and poet."""
 
 import json
-import re
 from collections.abc import Iterator
 
 from upwell.catalog import Entry, Files, Part, Record
+from upwell.catalog.corpora._chapters import by_number
 
 PACKAGE = ("npm:chinese-poetry@2.0.1",)
 
 
 def _poems(files: Files) -> Iterator[Record]:
-    for name in sorted(files, key=_by_number):
+    for name in sorted(files, key=by_number):
         label = next(kind for kind in ("tang", "song", "yuan") if kind in name.rpartition("/")[2])
         label = "ci" if "/songci/" in name else label
         for poem in json.loads(files[name]):
@@ -22,11 +22,6 @@ def _poems(files: Files) -> Iterator[Record]:
                     "title": title,
                     "label": label,
                 }
-
-
-def _by_number(name: str) -> list[int | str]:
-    """A key by which file 2 stands before file 10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 ENTRY = Entry(
