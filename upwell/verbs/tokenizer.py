@@ -47,7 +47,7 @@ class Settings:
     """Which text, and what kind of tokenizer."""
 
     paths: Positional[tuple[Path, ...]]
-    """Folders, text files, JSON lines or prepared folders (of these the part to learn from)."""
+    """Folders, text files, JSON lines, names of the catalogue, prepared folders (of these the part to learn from)."""
     out: Path = Path("tokenizer")
     """The folder to write."""
     kind: Literal["bpe", "wordpiece", "unigram"] = "bpe"
@@ -113,9 +113,11 @@ class Settings:
 
 
 def main(settings: Settings) -> None:
+    from upwell import catalog
     from upwell.tokens.sample import sampled
     from upwell.tokens.tokenizer import Tokenizer
 
+    settings = replace(settings, paths=catalog.named(settings.paths, terminal.say))
     sample = sampled(_texts(settings), int(settings.sample_mb * 1e6))
     if not sample.texts:
         raise DataError("There is no text in what was named; name a folder with text in it.")
@@ -133,10 +135,12 @@ def main(settings: Settings) -> None:
 
 def _texts(settings: Settings) -> Iterator[tuple[str, tuple[str, str]]]:
     """(clean text, (language as far as it is known, kind))."""
+    from upwell import catalog
     from upwell.text.clean import clean
     from upwell.text.faults import Faults
 
-    paths = [path / "train.jsonl" if (path / "manifest.json").is_file() else path for path in settings.paths]
+    named = catalog.named(settings.paths, terminal.say)
+    paths = [path / "train.jsonl" if (path / "manifest.json").is_file() else path for path in named]
     faults = Faults(settings.max_errors)
     for document in sources.read(paths, settings.how_to_read, faults=faults):
         if text := clean(document.text):
