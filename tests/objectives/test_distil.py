@@ -1,6 +1,7 @@
 """A student from a teacher: the three terms are the hand calculation, and what cannot be compared is refused."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -154,3 +155,81 @@ def test_what_cannot_teach_is_refused_in_one_sentence(tmp_path):
         distil.fitted(given.encoder(other.vocab_size), part, distil.Settings(teacher=settings.teacher, base="masked"))
     with pytest.raises(SettingsError, match="the teacher is not open"):
         distil.loss(None, None, settings)
+
+
+# ---- vectors of whole texts ----
+
+
+def with_vectors(folder, records=None, **settings):
+    """(student, objective, sampler, settings, teacher, part); the teacher has four layers of the student's width."""
+    tokenizer = given.wordpiece()
+    teacher = given.model(given.encoder(tokenizer.vocab_size, layers=4).with_(
+        head=EMBED.head, pooler=False), seed=5)  # fmt: skip
+    hub.save(hub.Checkpoint(teacher, tokenizer, teacher.config), folder / "teacher")
+    chosen = distil.Settings(teacher=folder / "teacher", base="vectors", **settings)
+    part = given.part(folder / "s", records or PLAIN, tokenizer, context=32)
+    part = part._replace(config=distil.fitted(given.encoder(tokenizer.vocab_size, context=32), part, chosen))
+    student = given.model(part.config, seed=1)
+    return student, distil.begun(student, chosen), distil.samples(part, 2, 0, chosen), chosen, teacher, part
+
+
+EMBED = hub.config_of({
+    "model_type": "bert", "architectures": ["BertModel"], "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 1,
+    "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 8, "type_vocab_size": 2,
+})  # fmt: skip
+EMBED = EMBED.with_(head=replace(EMBED.head, kind="embed", pool="mean", unit=True))
+
+
+def test_vectors_and_layers_are_compared_as_by_hand(tmp_path):
+    student, objective, sampler, settings, teacher, part = with_vectors(tmp_path, soft=0.5, hidden=2.0)
+    batch = next(iter(sampler.whole(3)))
+    soft, layers, kept = 0, 0, {student: [], teacher: []}
+    hooks = [block.register_forward_hook(lambda m, i, o, own=kept[model]: own.append(o))
+             for model in kept for block in model.encoder.blocks]  # fmt: skip
+    for row, real in zip(batch.ids, batch.mask, strict=True):
+        for own in kept.values():
+            own.clear()
+        ours, theirs = (model.hidden(row[real][None])[0].mean(0) for model in (student, teacher))
+        soft += 1 - ours @ theirs / (ours.norm() * theirs.norm())
+        for number, other in [(0, 1), (1, 3)]:
+            a, b = kept[student][number][0], kept[teacher][other][0]
+            layers += (1 - (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1))).sum() / 2
+    for hook in hooks:
+        hook.remove()
+    found = objective.loss(student, batch, settings)
+    assert torch.allclose(found, torch.stack([0.5 * soft, 0 * soft, 2.0 * layers]), rtol=1e-10)
+    assert objective.counts(batch, settings) == (3, 3, int(batch.mask.sum()))
+    above, below = objective.scored(student, batch, part, settings)["cosine"]
+    assert torch.allclose(1 - above.sum() / below.sum(), soft / 3, rtol=1e-10)
+
+
+def test_vectors_do_not_depend_on_micro_batches(tmp_path):
+    student, objective, sampler, settings, _, _ = with_vectors(tmp_path, hidden=1.0)
+    batch = next(iter(sampler.whole(4)))
+    whole = given.learnt(objective, student, [batch], settings)
+    given.same(whole, given.learnt(objective, student, given.cut(batch, 1), settings))
+
+
+def test_a_student_inherits_embeddings_and_every_second_block(tmp_path):
+    student, _, _, _, teacher, _ = with_vectors(tmp_path, inherit=True)
+    ours, theirs = student.state_dict(), teacher.state_dict()
+    assert torch.equal(ours["embed.weight"], theirs["embed.weight"])
+    for name, weight in ours.items():
+        for block, other in (("blocks.0.", "blocks.1."), ("blocks.1.", "blocks.3.")):
+            if block in name:
+                assert torch.equal(weight, theirs[name.replace(block, other)]), name
+    places = [name for name in ours if name in theirs and ours[name].shape != theirs[name].shape]  # a shorter context
+    assert all(torch.equal(ours[name], theirs[name][: len(ours[name])]) for name in places) and places
+
+
+def test_of_pairs_both_texts_are_compared_and_what_cannot_be_is_refused(tmp_path):
+    records = [{"query": "The sea", "positive": "The sea is wide."}, {"query": "Anna", "positive": "Anna sees Bern."}]
+    _, _, sampler, settings, _, part = with_vectors(tmp_path, records)
+    assert sampler.examples == 4
+    narrow = given.encoder(part.tokenizer.vocab_size, width=8, context=32)
+    with pytest.raises(SettingsError, match="vectors have 16 numbers, the student's 8; expected the same: --model.wid"):
+        distil.fitted(narrow, part, settings)
+    words = given.model(given.encoder(part.tokenizer.vocab_size))
+    hub.save(hub.Checkpoint(words, part.tokenizer, words.config), tmp_path / "words")
+    with pytest.raises(CheckpointError, match="expected a model that gives one vector a text"):
+        distil.fitted(part.config, part, replace(settings, teacher=tmp_path / "words"))

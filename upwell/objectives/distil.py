@@ -3,7 +3,8 @@
 The places are those that another objective asks (`base`). Three terms: soft, the divergence from the teacher's shares
 at a temperature; hard, the base's own cross-entropy; hidden, the distance of layers (of a decoder, else of an encoder)
 from the teacher's, mapped uniformly and, where widths differ, through a learnt projection that stands beside the
-student's weights and in no folder.
+student's weights and in no folder. With the base vectors a text is one vector: soft is 1 - cosine to the teacher's,
+hard is nothing, and layers are compared at every token.
 
     objective = begun(model, settings)      # opens the teacher once; takes this module's place for the run
 
@@ -21,7 +22,7 @@ from upwell.text import Document
 from upwell.tokens.batches import IGNORE
 from upwell.tokens.tokenizer import Tokenizer
 
-from . import Example, Part
+from . import Example, Part, _vectors
 from . import causal as _causal
 from . import masked as _masked
 from . import pairs as _pairs
@@ -44,8 +45,10 @@ class Settings:
 
     teacher: Path | None = None
     """The folder of the model to learn from; it has the same vocabulary."""
-    base: Literal["causal", "masked", "pairs"] = "causal"
-    """The objective whose places are learnt."""
+    base: Literal["causal", "masked", "pairs", "vectors"] = "causal"
+    """The objective whose places are learnt; vectors: whole texts, for a teacher that gives a vector each."""
+    inherit: bool = False
+    """A new student of the teacher's width begins with its embeddings and, for each block, with one of its blocks."""
     temperature: float = 2.0
     """Logits are divided by it before they become shares; higher shows more of what the teacher thinks unlikely."""
     soft: float = 0.5
@@ -62,6 +65,8 @@ class Settings:
     """Of the base masked."""
     pairs: _pairs.Settings = field(default_factory=_pairs.Settings)
     """Of the base pairs."""
+    vectors: _vectors.Settings = field(default_factory=_vectors.Settings)
+    """Of the base vectors."""
 
     def __post_init__(self):
         if not self.temperature > 0:
@@ -70,7 +75,8 @@ class Settings:
             raise ValueError("the weights soft, hard and hidden are below 0 or all 0; expected one above 0")
 
 
-BASES = {"causal": _causal, "masked": _masked, "pairs": _pairs}
+BASES = {"causal": _causal, "masked": _masked, "pairs": _pairs, "vectors": _vectors}
+WORDS = ("language", "masked", "pretrain")
 
 
 def base(settings: Settings) -> tuple[Any, Any]:
@@ -80,13 +86,16 @@ def base(settings: Settings) -> tuple[Any, Any]:
 
 def fitted(config: "Config", part: Part, settings: Settings) -> "Config":
     """The config that the base wants; SettingsError or CheckpointError for a teacher that cannot teach it."""
-    from upwell.model import hub
+    from upwell.model import hub, sentences
 
     room, options = base(settings)
     config = room.fitted(config, part, options)
     if settings.teacher is None:
         raise SettingsError("there is no teacher; name a folder: --learn.teacher FOLDER")
-    _check(hub.read_config(settings.teacher), config, settings)
+    teacher = sentences.declared(settings.teacher, hub.read_config(settings.teacher))
+    if settings.base == "vectors" and teacher.head.kind == "embed":
+        config = config.with_(head=teacher.head, pooler=False)
+    _check(teacher, config, settings)
     theirs, ours = Tokenizer.load(settings.teacher), part.tokenizer
     if ours is not None and theirs.hash != ours.hash and theirs.inner.get_vocab() != ours.inner.get_vocab():
         raise CheckpointError(f"{settings.teacher}: its tokens are not those of the data, so its words cannot be "
@@ -96,9 +105,16 @@ def fitted(config: "Config", part: Part, settings: Settings) -> "Config":
 
 def _check(teacher: "Config", student: "Config", settings: Settings) -> None:
     room, _ = base(settings)
-    if teacher.shape not in room.SHAPES or teacher.head.kind not in ("language", "masked", "pretrain"):
+    kinds, what = (("embed",), "one vector a text") if settings.base == "vectors" else (WORDS, "words")
+    if teacher.shape not in room.SHAPES or teacher.head.kind not in kinds:
         raise CheckpointError(f"{settings.teacher}: found the shape {teacher.shape} and the head {teacher.head.kind}, "
-                              f"expected a model that gives words as {settings.base} asks for them")  # fmt: skip
+                              f"expected a model that gives {what} as {settings.base} asks for them")  # fmt: skip
+    if settings.base == "vectors" and teacher.width != student.width:
+        raise SettingsError(f"the teacher's vectors have {teacher.width:,} numbers, the student's {student.width:,}; "
+                            f"expected the same: --model.width {teacher.width}")  # fmt: skip
+    if settings.inherit and (teacher.width, teacher.heads) != (student.width, student.heads):
+        raise SettingsError(f"the student cannot inherit: the teacher has {teacher.heads} heads in a width of "
+                            f"{teacher.width:,}, the student {student.heads} in {student.width:,}; expected the same")
     if (teacher.vocab, teacher.shape) != (student.vocab, student.shape):
         raise CheckpointError(f"{settings.teacher}: the teacher has {teacher.vocab:,} words and the shape "
                               f"{teacher.shape}, the student {student.vocab:,} and {student.shape}; expected the same")
@@ -111,8 +127,11 @@ def samples(part: Part, rows: int, seed: int, settings: Settings):
 
 
 def counts(batch, settings: Settings) -> tuple[int, int, int]:
-    """How many words a batch asks for, for each term."""
+    """How many words a batch asks for, for each term; of vectors texts, texts and tokens."""
     room, options = base(settings)
+    if settings.base == "vectors":
+        texts, tokens = room.counts(batch, options)
+        return texts, texts, tokens
     return (int(room.counts(batch, options)[0]),) * 3
 
 
@@ -138,6 +157,8 @@ def begun(model, settings: Settings) -> "Taught":
         raise SettingsError("there is no teacher; name a folder: --learn.teacher FOLDER")
     teacher = hub.load(settings.teacher, model.device).model
     _check(teacher.config, model.config, settings)
+    if settings.inherit:
+        inherit(model, teacher)
     return Taught(model, teacher.eval().requires_grad_(False), settings)
 
 
@@ -153,7 +174,9 @@ class Taught:
         room, _ = base(settings)
         if hasattr(room, "tokens"):
             self.tokens = room.tokens
-        if hasattr(room, "scored"):
+        if settings.base == "vectors":
+            self.scored = self.alike
+        elif hasattr(room, "scored"):
             self.scored = lambda model, batch, part, settings: room.scored(model, batch, part, base(settings)[1])
         self.layers = layers(model, teacher) if settings.hidden else []
         self.aside = None
@@ -165,15 +188,38 @@ class Taught:
         import torch
 
         given = {name: getattr(batch, name) for name in READ if name in batch._fields}
+        if model.config.shape == "decoder":  # padding stands behind all tokens, which do not see it
+            given.pop("mask", None)
         ours, held = watched(model, [one for one, _ in self.layers], batch.ids, given)
         with torch.no_grad():
             theirs, shown = watched(self.teacher, [other for _, other in self.layers], batch.ids, given)
+        if settings.base == "vectors":
+            soft = (1 - self.cosine(model, ours, theirs, batch)).sum()
+            total = torch.stack([soft * settings.soft, soft * 0, soft * 0])
+            if self.layers:
+                total[2] = settings.hidden * self.apart(held, shown, batch, settings)
+            return total
         targets = batch.targets[batch.targets != IGNORE]
         soft, hard = words(model, self.teacher, at(ours, batch), at(theirs, batch), targets, settings.temperature)
         total = torch.stack([soft * settings.soft, hard * settings.hard, soft * 0])
         if self.layers:
             total[2] = settings.hidden * self.apart(held, shown, batch, settings)
         return total
+
+    def cosine(self, model, ours: "Tensor", theirs: "Tensor", batch) -> "Tensor":
+        """How alike both models' vectors of each text are, (B,)."""
+        from torch.nn import functional as F
+
+        pair = (_vectors.vectors(one, hidden, batch) for one, hidden in ((model, ours), (self.teacher, theirs)))
+        return F.cosine_similarity(*pair, dim=-1)
+
+    def alike(self, model, batch, part: Part, settings: Settings) -> dict[str, tuple["Tensor", "Tensor"]]:
+        """The cosine of both models' vectors of held-out texts."""
+        import torch
+
+        mask = None if model.config.shape == "decoder" else batch.mask
+        found = self.cosine(model, *(one.hidden(batch.ids, mask=mask) for one in (model, self.teacher)), batch)
+        return {"cosine": (found, torch.ones_like(found))}
 
     def apart(self, held: list["Tensor"], shown: list["Tensor"], batch, settings: Settings) -> "Tensor":
         """The summed distance of layers, their mean at each place that is asked."""
@@ -215,7 +261,9 @@ def words(model, teacher, ours: "Tensor", theirs: "Tensor", targets: "Tensor", t
 
 
 def at(x: "Tensor", batch) -> "Tensor":
-    """Vectors (B, T, D) at the places that a batch asks for, (N, D)."""
+    """Vectors (B, T, D) at the places that a batch asks for, (N, D); where it asks for none, at all tokens."""
+    if "targets" not in batch._fields:
+        return x[batch.mask] if x.shape[:2] == batch.mask.shape else x[0]
     asked = batch.targets != IGNORE
     if "places" in batch._fields:
         x = x.gather(1, batch.places[..., None].expand(-1, -1, x.shape[-1]))
@@ -228,6 +276,21 @@ def layers(student, teacher) -> list[tuple[int, int]]:
     """Which block of the teacher each block of the student is to be like: the student's, spread over the teacher's."""
     ours, theirs = len(stack(student).blocks), len(stack(teacher).blocks)
     return [(number, (number + 1) * theirs // ours - 1) for number in range(ours) if (number + 1) * theirs // ours]
+
+
+def inherit(student, teacher) -> None:
+    """Give a student the teacher's weights that both have, and of blocks those that `layers` compares."""
+    import torch
+
+    known = dict(teacher.named_parameters())
+    side = "encoder" if teacher.decoder is None else "decoder"
+    theirs = {f"{side}.blocks.{ours}.": f"{side}.blocks.{other}." for ours, other in layers(student, teacher)}
+    with torch.no_grad():
+        for name, p in student.named_parameters():
+            begin = ".".join(name.split(".")[:3]) + "."
+            other = known.get(theirs.get(begin, begin) + name.removeprefix(begin) if begin in theirs else name)
+            if other is not None and other.shape[1:] == p.shape[1:] and len(other) >= len(p):
+                p.copy_(other[: len(p)])  # a shorter context has fewer places
 
 
 def stack(model):

@@ -53,7 +53,8 @@ class Settings:
     out: Path = Path("prepared")
     """The folder to write."""
     tokenizer: Path | None = None
-    """A folder with a tokenizer to use (a checkpoint, a prepared folder); otherwise one is trained on the text."""
+    """A folder with a tokenizer to use (a checkpoint, a prepared folder) or the name of a model that was fetched;
+    otherwise one is trained on the text."""
     vocab_size: int = 4096
     """Tokens of a newly trained tokenizer."""
     weights: tuple[float, ...] = ()
@@ -135,9 +136,10 @@ class Settings:
 
 
 def main(settings: Settings) -> None:
-    from upwell import catalog
+    from upwell import catalog, weights
 
-    settings = replace(settings, paths=catalog.named(settings.paths, terminal.say))
+    settings = replace(settings, paths=catalog.named(settings.paths, terminal.say),
+                       tokenizer=settings.tokenizer and weights.find(settings.tokenizer))
     if settings.dry_run or settings.show:
         look(settings)
         return
