@@ -76,6 +76,8 @@ def opened(s: Running, device: str, group: Alone) -> Job:
 def _opened(s: Running, device: str) -> Job:
     room = plugs.find("objectives", s.objective)
     options = s.learn if isinstance(s.learn, room.Settings) else room.Settings()
+    if teacher := getattr(options, "teacher", None):
+        options = replace(options, teacher=weights.find(teacher))
     own = Tokenizer.load(s.data)
     base = checkpoint(s, device) if s.begins_with else None
     tokenizer = own if base is None else base.tokenizer
@@ -120,8 +122,8 @@ def began(s: Running, room: Any, base: Checkpoint | None, tokenizer: Tokenizer) 
 
 def shapes(room: Any, options: Any) -> tuple[str, ...]:
     """Which new models can learn an objective; one that rests on another (distil) is learnt by that one's."""
-    base = getattr(options, "base", None)
-    return plugs.find("objectives", base).SHAPES if isinstance(base, str) else room.SHAPES
+    based = room.base(options)[0] if hasattr(room, "base") else room
+    return based.SHAPES
 
 
 def fitted(room: Any, options: Any, config: Config, learn: Part, s: Running) -> Config:
