@@ -3,6 +3,7 @@
     session      a model, its cache and its rows: start, step with parents; knows no text
     filters      functions (tokens so far, logits) -> logits
     strategies   one file each; a coroutine that yields Steps and returns what it found, best first
+    spelling     what settings say in text (strings, words, a grammar) as filters and ids of a tokenizer
     engine       run() drives one strategy over one session, Engine drives many and batches their rows
     backend      what every later room sees: generate, score, embed, on our engine or on a server of others
 
