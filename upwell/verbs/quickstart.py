@@ -23,7 +23,7 @@ from upwell import terminal
 
 CORPORA = {"en": ("wiki-intros", "en"), "fr": ("wiki-intros", "fr"), "es": ("wiki-intros", "es"),
            "zh": ("chinese-poetry", "zh")}  # fmt: skip
-INSTEAD = {"zh": ("ui-pairs", "zh")}  # where the first cannot be had, for want of npm
+INSTEAD = {"zh": ("ui-pairs", "zh-text")}  # where the first cannot be had, for want of npm
 RECIPE = Path(__file__).parent.parent / "recipes" / "settings" / "quickstart.yaml"
 
 

@@ -5,27 +5,19 @@ import io
 import re
 from collections.abc import Iterator
 
-from upwell.catalog import Files, Record
 
-
-def messages(files: Files) -> Iterator[Record]:
-    """Translated interface texts of .mo and .po files, each once; "source" is the English one."""
-    seen = set()
-    for name in sorted(files):
-        pairs = mo(files[name]) if name.endswith(".mo") else po(files[name].decode("utf-8"))
-        for english, translated in pairs:
-            fits = english.strip() and translated.strip() and english != translated
-            if fits and (english, translated) not in seen:
-                seen.add((english, translated))
-                yield {"text": translated, "title": "", "label": name.partition("/")[0], "source": english}
+def messages(name: str, content: bytes) -> Iterator[tuple[str, str]]:
+    """(English, translated) of a file, by the end of its name."""
+    return mo(content) if name.endswith(".mo") else po(content.decode("utf-8"))
 
 
 def mo(content: bytes) -> Iterator[tuple[str, str]]:
-    """(English, translated) of a compiled catalogue."""
+    """(English, translated) of a compiled catalogue; of a plural its first form, which has the singular's English."""
     translations = gettext.GNUTranslations(io.BytesIO(content))
     for key, translated in translations._catalog.items():  # the only way to list them that gettext has
-        english = key[0] if isinstance(key, tuple) else key
-        yield english.rpartition("\x04")[2], translated
+        english, form = key if isinstance(key, tuple) else (key, 0)
+        if not form:
+            yield english.rpartition("\x04")[2], translated
 
 
 PO_LINE = re.compile(r'(msgctxt|msgid|msgid_plural|msgstr|msgstr\[0\]|msgstr\[[1-9]\])?\s*"(.*)"\s*$')
