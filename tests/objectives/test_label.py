@@ -99,7 +99,7 @@ def test_a_model_that_knows_the_labels_keeps_its_head(tokenizer, tmp_path):
 def test_every_sample_is_a_function_of_seed_and_number_and_whole_gives_each_text_once(tokenizer, tmp_path):
     part, _, sampler = ready(tmp_path / "s", ONE, tokenizer, given.encoder(tokenizer.vocab_size))
     again = label.samples(part, 2, 0, label.Settings())
-    assert all(torch.equal(a, b) for a, b in zip(sampler.batch(6, 2), again.batch(6, 2), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(sampler.batch(6, 2)[:3], again.batch(6, 2)[:3], strict=True))
     assert sampler.samples_per_epoch == 6
     labels = torch.cat([batch.labels for batch in sampler.whole(2)])
     assert [part.config.head.labels[one] for one in labels] == [one["label"] for one in ONE]
@@ -110,7 +110,7 @@ def test_arrays_are_kept_and_made_anew_when_the_data_change(tokenizer, tmp_path)
     first = ready(tmp_path / "a", ONE, tokenizer, given.encoder(tokenizer.vocab_size), cache=cache)[2]
     again = ready(tmp_path / "a", ONE, tokenizer, given.encoder(tokenizer.vocab_size), cache=cache)[2]
     assert len(list(cache.iterdir())) == 1
-    assert all(torch.equal(a, b) for a, b in zip(first.batch(0, 2), again.batch(0, 2), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(first.batch(0, 2)[:3], again.batch(0, 2)[:3], strict=True))
     changed = [*ONE[:-1], {"text": "bad", "label": "good"}]
     ready(tmp_path / "a", changed, tokenizer, given.encoder(tokenizer.vocab_size), cache=cache)
     assert len(list(cache.iterdir())) == 2

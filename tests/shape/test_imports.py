@@ -15,7 +15,7 @@ ROOMS = [
     "text", "tokens", "model", "objectives", "training", "generation", "evaluation", "answering", "translation",
     "serving", "inspection",
 ]  # fmt: skip
-BELOW = ["catalog", "gguf", "to_gguf", "weights", "export", "prepared", "recipes", "run", "showing", "tracking",
+BELOW = ["catalog", "gguf", "to_gguf", "weights", "export", "hf", "prepared", "recipes", "run", "showing", "tracking",
          "verbs", "cli", "__main__"]
 CORE = {"model", "training", "generation"}
 CORE_PACKAGES = {"torch", "numpy", "safetensors", "tokenizers"}

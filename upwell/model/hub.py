@@ -8,7 +8,8 @@ No pickle is read or written and no code of a folder is run. Files are written u
 
 import hashlib
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from .config import Config
 from .names import BASES, COPIES, HARMLESS_TENSORS, Keys, Row, bare, expand
 from .transformer import Transformer
 
+GENERAL_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")  # transformers' classes that know no family
 MOST_LAYERS = 10_000  # a damaged number must not become a list of a billion names
 
 
@@ -232,12 +234,21 @@ def save(checkpoint: Checkpoint, folder, settings: str = "", read: Callable[[str
     write_file(folder / "generation_config.json", habits.encode())
     names = [*files, "config.json", "generation_config.json", *sentences.write(folder, c)]
     if checkpoint.tokenizer is not None:
-        checkpoint.tokenizer.save(folder)
+        checkpoint.tokenizer.save(folder, read_by(c, checkpoint.tokenizer))
         names += [n for n in ("tokenizer.json", "tokenizer_config.json") if (folder / n).exists()]
     names += checkpoint.template.save(folder) if checkpoint.template is not None else []
     hashes = "".join(f"  {name}: {sha256(folder / name)}\n" for name in names)
     write_file(folder / "upwell.yaml", (f"{settings}files:\n{hashes}").encode())
     return folder
+
+
+def told_anew(folder: Path, names: Iterable[str]) -> None:
+    """Hashes of files of a folder that were written again, in its upwell.yaml."""
+    path = folder / "upwell.yaml"
+    text = path.read_text(encoding="utf-8")
+    for name in names:
+        text = re.sub(rf"^(  {re.escape(name)}: )[0-9a-f]{{64}}$", rf"\g<1>{sha256(folder / name)}", text, flags=re.M)
+    write_file(path, text.encode())
 
 
 def weights(checkpoint: Checkpoint, folder: Path, read: Callable[[str], Tensor] | None) -> list[str]:
@@ -249,6 +260,17 @@ def weights(checkpoint: Checkpoint, folder: Path, read: Callable[[str], Tensor] 
     with new_file(folder / "model.safetensors") as temporary:
         save_file(to_theirs(checkpoint.model), temporary, metadata={"format": "pt"})
     return ["model.safetensors"]
+
+
+def read_by(c: Config, tokenizer: Tokenizer) -> dict:
+    """What tokenizer_config.json has to say of a model, so that others cut texts to its length and tell it which of two
+    texts a token belongs to."""
+    said = json.loads(tokenizer.beside.get("tokenizer_config.json", "{}"))
+    longest, plain = said.get("model_max_length"), said.get("tokenizer_class") in GENERAL_CLASSES
+    found = {} if isinstance(longest, int | float) and longest <= c.context else {"model_max_length": c.context}
+    if c.token_types > 1 and plain and "model_input_names" not in said:
+        found["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+    return found
 
 
 def generation_config(checkpoint: Checkpoint, hf: dict) -> dict:

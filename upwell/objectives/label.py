@@ -50,11 +50,13 @@ class Settings:
 
 
 class Batch(NamedTuple):
-    """ids (B, T) int64 · mask (B, T) bool, False: padding · labels (B,) int64, or (B, L) float32: several, numbers."""
+    """ids (B, T) int64 · mask (B, T) bool, False: padding · labels (B,) int64, or (B, L) float32: several, numbers ·
+    types (B, T) int64: which of two texts a token belongs to, or None."""
 
     ids: "Tensor"
     mask: "Tensor"
     labels: "Tensor"
+    types: "Tensor | None" = None
 
 
 # ---- labels ----
@@ -230,7 +232,7 @@ def judged(model, batch: Batch) -> "Tensor":
     import torch
 
     causal = model.config.shape == "decoder"  # padding stands behind all tokens, which do not see it
-    hidden = model.hidden(batch.ids, mask=None if causal else batch.mask)
+    hidden = model.hidden(batch.ids, mask=None if causal else batch.mask, types=batch.types)
     outputs = model.read_out(hidden, batch.ids, batch.mask)
     return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
 

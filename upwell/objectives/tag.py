@@ -49,11 +49,13 @@ class Settings:
 
 
 class Batch(NamedTuple):
-    """ids (B, T) int64 · mask (B, T) bool, False: padding · targets (B, T) int64, -100 where nothing is asked."""
+    """ids (B, T) int64 · mask (B, T) bool, False: padding · targets (B, T) int64, -100 where nothing is asked · types
+    (B, T) int64: which of two texts a token belongs to, or None."""
 
     ids: "Tensor"
     mask: "Tensor"
     targets: "Tensor"
+    types: "Tensor | None" = None
 
 
 # ---- tags and words ----
@@ -166,7 +168,7 @@ def loss(model, batch: Batch, settings: Settings) -> "Tensor":
     from torch.nn import functional as F
 
     causal = model.config.shape == "decoder"  # padding stands behind all tokens, which do not see it
-    hidden = model.hidden(batch.ids, mask=None if causal else batch.mask)
+    hidden = model.hidden(batch.ids, mask=None if causal else batch.mask, types=batch.types)
     wanted = batch.targets != IGNORE
     outputs = model.logits(model.top(hidden[wanted], None, None))
     outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))

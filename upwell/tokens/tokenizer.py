@@ -113,9 +113,14 @@ class Tokenizer:
         """
         return self._bytes.get(int(id), b"")
 
-    def save(self, folder: str | Path) -> None:
-        """Write tokenizer.json and what stands beside it to a folder. Raises ServiceError for a full disk."""
+    def save(self, folder: str | Path, said: Mapping | None = None) -> None:
+        """Write tokenizer.json and what stands beside it to a folder. Raises ServiceError for a full disk.
+
+        said: what tokenizer_config.json says besides, such as how long a text a model reads.
+        """
         for name, text in ({"tokenizer.json": self.definition} | self.beside).items():
+            if name == BESIDE[0] and said:
+                text = json.dumps(json.loads(text) | said, indent=2) + "\n"
             write_file(Path(folder) / name, text.encode())
 
     @classmethod

@@ -214,7 +214,7 @@ def build(model: nn.Module, s: Optim) -> list[torch.optim.Optimizer]:
             inner[s.matrix_rate * share, s.weight_decay].append(p)
         else:
             peak = peaks.get(name.split(".")[0], s.rate)
-            rest[peak * share, s.weight_decay if p.ndim >= 2 else 0.0].append(p)
+            rest[peak * share, 0.0 if p.ndim < 2 or ".bias." in name else s.weight_decay].append(p)
     others = {"sgd": SGD, "adafactor": Adafactor}.get(s.name, AdamW)
     optimizers = [others(groups_of(rest), s)] if rest else []
     optimizers += [Muon(groups_of(inner), s)] if inner else []

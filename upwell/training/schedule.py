@@ -12,9 +12,9 @@ DECAY = 0.2  # the share of a run in which wsd falls where no cooldown is said
 
 
 def factor(step: int, steps: int, s: Schedule) -> float:
-    """The factor at `step` (from 0) of a run of `steps`: in (0, 1]."""
+    """The factor at `step` (from 0) of a run of `steps`: in [0, 1]."""
     if step < s.warmup:
-        return (step + 1) / (s.warmup + 1)
+        return step / s.warmup if s.from_zero else (step + 1) / (s.warmup + 1)
     if s.decay == "constant":
         return 1.0
     if s.decay == "inverse_sqrt":

@@ -10,6 +10,8 @@ class Schedule:
 
     warmup: int = 20
     """Steps in which the rate rises linearly from 0."""
+    from_zero: bool = False
+    """The first step of the warm-up has the rate 0, as transformers counts; otherwise its share of the peak."""
     decay: Literal["linear", "cosine", "constant", "inverse_sqrt", "wsd"] = "linear"
     """How it falls: linear and cosine over the last `cooldown` of the run; inverse_sqrt from the warm-up on, by the
     root of the steps; wsd (warm-up, stable, decay) as 1 - root over `cooldown`, there 0.2 where nothing is said."""
