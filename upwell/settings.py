@@ -75,6 +75,18 @@ def given(name: str, argv: list[str]) -> str | None:
     return None
 
 
+def checked(kind: type, name: str, value: Any) -> Any:
+    """A value out of JSON as the field `name` of `kind` takes it; nothing is guessed. SettingsError with the faults."""
+    import json
+
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(typing.get_type_hints(kind)[name]).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        raise SettingsError("; ".join(f"{name}: {fault}" for fault in _faults(error))) from None
+
+
 def with_part(kind: type, name: str, inner: type) -> type:
     """`kind` with `inner` as the type of its field `name`, which holds settings of their own."""
     part = dataclasses.field(default_factory=inner)

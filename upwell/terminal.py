@@ -24,6 +24,11 @@ def say(text: str) -> None:
     _print(text, sys.stderr)
 
 
+def note(text: str) -> None:
+    """A line of news that the eye may pass over."""
+    _print(text, sys.stderr, "dim")
+
+
 def stage(title: str) -> None:
     """The heading of the next part of a longer work."""
     _print(f"\n{title}", sys.stderr, "bold")

@@ -1,4 +1,3 @@
-import io
 import json
 import os
 import re
@@ -7,28 +6,15 @@ import sys
 import pytest
 
 from tests.generation.fake_server import HELLO, running
-from tests.generation.tiny import tiny_model
 from tests.text import chats
+from tests.verbs.talking import Typed, plain_folder, talking_folder
 from upwell import cli
 from upwell.model import hub
-from upwell.text.chat import Template
-from upwell.tokens.tokenizer import train
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    tokenizer = train(["The river flows to the sea. 你好，世界。 😀"] * 10, 300)
-    model = tiny_model(tokenizer.vocab_size, tied=True)
-    return hub.save(hub.Checkpoint(model, tokenizer, model.config), tmp_path_factory.mktemp("runs") / "first")
-
-
-class Typed(io.TextIOWrapper):
-    def __init__(self, data=b"", terminal=False):
-        super().__init__(io.BytesIO(data), encoding="utf-8")
-        self.terminal = terminal
-
-    def isatty(self):
-        return self.terminal
+    return plain_folder(tmp_path_factory.mktemp("runs") / "first")
 
 
 @pytest.fixture(autouse=True)
@@ -54,15 +40,25 @@ def test_json_holds_the_same_text_with_tokens_timings_and_seed(capsys, folder):
     found = json.loads(out)
     assert code == 0 and found["text"] + "\n" == plain and found["prompt"] == "The"
     assert len(found["tokens"]) == len(found["logprobs"]) == found["usage"]["new"] <= 12
-    assert found["seed"] == 3 and found["finish"] in ("stop", "length") and found["timings"]["seconds"] > 0
+    assert found["seed"] == 3 and found["finish"] in ("stop", "length")
+    times = found["timings"]
+    assert set(times) == {"import_seconds", "load_seconds", "first_token_seconds", "seconds", "tokens_per_second"}
+    assert 0 < times["first_token_seconds"] <= times["seconds"] and times["tokens_per_second"] > 0
+
+
+def test_json_tells_the_likeliest_tokens_and_all_texts_of_a_beam_search_where_they_are_asked_for(capsys, folder):
+    tops = found(capsys, folder, "--prompt", "The", "--top-logprobs", 2, "--strategy", "greedy")
+    assert [top[0][0] for top in tops["top_logprobs"]] == tops["tokens"]
+    assert [top[0][1] for top in tops["top_logprobs"]] == pytest.approx(tops["logprobs"])
+    wide = found(capsys, folder, "--prompt", "The", "--strategy", "beam", "--best", 3)
+    assert [one["text"] for one in wide["ranking"]][0] == wide["text"] and len(wide["ranking"]) == 3
+    scores = [one["score"] for one in wide["ranking"]]
+    assert scores == sorted(scores, reverse=True)
 
 
 @pytest.fixture(scope="module")
 def talking(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "talking"
-    tokenizer = chats.byte_level(folder)
-    model = tiny_model(tokenizer.vocab_size)
-    return hub.save(hub.Checkpoint(model, tokenizer, model.config, None, Template(chats.CHATML)), folder)
+    return talking_folder(tmp_path_factory.mktemp("runs") / "talking")
 
 
 def found(capsys, *words):
@@ -171,5 +167,5 @@ def test_a_server_stands_in_for_a_folder(capsys, monkeypatch):
         words = ["--base-url", server.url, "--model", "river", "--prompt", "The", "--n", 2, "--seed", 1]
         code, out, err = upwell(capsys, *words)
     assert code == 0 and out == "Hello 世界😀\n" * 2 and "5 tokens" in err
-    assert [asked["seed"] for asked in server.asked] == [1, 2] and server.asked[0]["model"] == "river"
+    assert sorted(asked["seed"] for asked in server.asked) == [1, 2] and server.asked[0]["model"] == "river"
     assert server.headers[0]["Authorization"] == "Bearer key-123"

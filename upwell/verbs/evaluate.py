@@ -1,13 +1,19 @@
-"""Measure a model on held-out text: loss, perplexity, bits per byte.
+"""Measure a model on held-out text: loss, perplexity, bits per byte; of all of it, or by source or language.
 
 The text is a prepared folder's held-out part (from `upwell prepare` or a quickstart run), measured token by token.
+--task parses lets the model answer held-out chats instead, and says which share of its answers Python parses.
 
 Examples:
     upwell evaluate runs/quickstart-en
     upwell evaluate runs/mine --data prepared --json
+    upwell evaluate runs/gpt/model --by source
+    upwell evaluate runs/code/model --task parses --items 100
 """
 
 import json
+import os
+import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +22,8 @@ from tyro.conf import Positional
 
 from upwell import terminal
 from upwell.errors import DataError
+
+MOST_GROUPS = 30
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,12 @@ class Settings:
     """A model's folder, or a name that was fetched; default: the newest run in runs/."""
     data: Path | None = None
     """A prepared folder; default: the one that the model was trained on."""
+    task: Literal["loss", "parses"] = "loss"
+    """loss: how well it predicts each token; parses: how much of the code that it writes is code."""
+    by: Literal["", "source", "language", "kind", "label"] = ""
+    """The loss also for each file, language, kind or label of the documents."""
+    items: int = 200
+    """Held-out chats that the model answers, for the task parses."""
     context: int = 0
     """Tokens in a window; 0: as many as the model reads, at most 1024."""
     json: bool = False
@@ -40,10 +54,14 @@ class Settings:
     def __post_init__(self):
         if self.context < 0:
             raise ValueError(f"context is {self.context}; expected 0 or more tokens")
+        if self.items < 1:
+            raise ValueError(f"items is {self.items}; expected 1 or more")
+        if self.by and self.task != "loss":
+            raise ValueError(f"by goes with the task loss; found {self.task}")
 
 
 def main(settings: Settings) -> None:
-    from upwell.verbs.generate import model_folder, open_model
+    from upwell.verbs._models import model_folder, open_model
 
     folder = model_folder(settings.folder)
     from upwell.evaluation.tasks import loss
@@ -51,16 +69,91 @@ def main(settings: Settings) -> None:
     from upwell.training import precision
 
     checkpoint = open_model(folder, settings)
-    store = Store(data_of(folder, settings.data) / "heldout")
+    data = data_of(folder, settings.data)
+    if settings.task == "parses":
+        show(folder, data / "heldout", written(checkpoint, data, settings), "answers", settings)
+        return
+    store = Store(data / "heldout")
     check_tokenizer(checkpoint, store)
     dtype = precision.resolve("auto", str(checkpoint.model.device))
-    scores = loss.measure(checkpoint.model, store, loss.Settings(settings.context), dtype)
+    scores, groups = loss.measure(checkpoint.model, store, loss.Settings(settings.context), dtype), {}
+    if settings.by:
+        groups = grouped(checkpoint.model, store, data / "heldout.jsonl", settings, dtype)
+    show(folder, store.folder, scores, "tokens", settings, groups)
+
+
+def show(folder: Path, data: Path, scores, items: str, settings: Settings, groups: dict | None = None) -> None:
+    """The numbers as tables, or as one JSON object. items: what the scores count."""
     if settings.json:
-        numbers = {name: {"value": n.value, "error": n.error} for name, n in scores.numbers.items()}
-        print(json.dumps({"model": str(folder), "tokens": scores.items, **numbers}))
+        found = {"model": str(folder), items: scores.items, **as_json(scores)}
+        by = {name: {"documents": documents, "tokens": one.items, **as_json(one)}
+              for name, (documents, one) in (groups or {}).items()}  # fmt: skip
+        print(json.dumps(found | ({"by": by} if by else {}), ensure_ascii=False))
         return
-    rows = [(name, str(number)) for name, number in scores.numbers.items()] + [("tokens", f"{scores.items:,}")]
-    terminal.table(f"{folder} on {store.folder}", ("what", "result"), rows)
+    rows = [(name, str(number)) for name, number in scores.numbers.items()] + [(items, f"{scores.items:,}")]
+    terminal.table(f"{folder} on {data}", ("what", "result"), rows)
+    if groups:
+        rows = [(name, f"{documents:,}", f"{one.items:,}", str(one.numbers["loss"]),
+                 str(one.numbers.get("bits per byte", ""))) for name, (documents, one) in groups.items()]  # fmt: skip
+        terminal.table(f"By {settings.by}", (settings.by, "documents", "tokens", "loss", "bits per byte"), rows)
+    for one in scores.samples:
+        terminal.say(f"\n{one['prompt']}")
+        terminal.sample(one["text"])
+
+
+def as_json(scores) -> dict:
+    """The numbers with their errors."""
+    return {name: {"value": number.value, "error": number.error} for name, number in scores.numbers.items()}
+
+
+def written(checkpoint, data: Path, settings: Settings):
+    """Scores of what the model writes for held-out chats."""
+    from upwell import prepared
+    from upwell.evaluation.tasks import parses
+    from upwell.generation.backend import Local
+
+    backend = Local(checkpoint)
+    try:
+        asked = prepared.documents_of(data / "heldout.jsonl")
+        return parses.measure(backend, asked, parses.Settings(items=settings.items))
+    finally:
+        backend.close()
+
+
+def grouped(model, store, texts: Path, settings: Settings, dtype) -> dict[str, tuple[int, object]]:
+    """(documents, scores) by what --by names, the largest first; of many groups the smallest together."""
+    from upwell import prepared
+    from upwell.evaluation.tasks import loss
+
+    found = [(group_of(one, settings.by), len(one.text.encode("utf-8", "surrogatepass")))
+             for one in prepared.documents_of(texts)]  # fmt: skip
+    if len(found) != store.documents:
+        raise DataError(f"{texts} has {len(found):,} documents and {store.folder} has {store.documents:,}; "
+                        "prepare them again")  # fmt: skip
+    sizes: Counter = Counter()
+    for name, size in found:
+        sizes[name] += size
+    kept = {name: number for number, (name, _) in enumerate(sizes.most_common(MOST_GROUPS))}
+    names = short(list(kept)) + ["others"]
+    groups = [kept.get(name, len(kept)) for name, _ in found]
+    scores = loss.by_group(model, store, groups, [size for _, size in found], loss.Settings(settings.context), dtype)
+    return {names[number] or "(none)": (groups.count(number), one) for number, one in scores.items()}
+
+
+def group_of(document, by: str) -> str:
+    """Its file, language, kind or label."""
+    from upwell.text.blocks import source_file
+
+    return source_file(document.source) if by == "source" else str(getattr(document, by))
+
+
+def short(names: list[str]) -> list[str]:
+    """Names of files without the folder that all of them share, and without the hash of a file in the cache."""
+    folders = {os.path.dirname(name) for name in names}
+    whole = os.path.commonpath(folders) if len(folders) > 1 and all(folders) else ""
+    cut = [name[len(whole) :].lstrip("/\\") if whole else name for name in names]
+    bare = [re.sub(r"-[0-9a-f]{8}\.jsonl$", "", name) for name in cut]
+    return bare if len(set(bare)) == len(bare) else cut
 
 
 def data_of(folder: Path, given: Path | None) -> Path:

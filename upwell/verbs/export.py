@@ -47,7 +47,7 @@ class Settings:
 
 def main(settings: Settings) -> None:
     from upwell import export, to_gguf
-    from upwell.verbs.generate import model_folder
+    from upwell.verbs._models import model_folder
 
     folder = model_folder(settings.folder)
     beside = folder if settings.folder is None or settings.folder.exists() else Path(folder.name)  # not in the cache

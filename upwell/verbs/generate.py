@@ -1,6 +1,9 @@
 """Let a model write.
 
 It goes on from --prompt, or from what comes by standard input; without either it writes a document from its start.
+With --prompts FILE it answers a file of prompts, several at once: JSON lines with "prompt" or "messages" and, if you
+like, "id" and settings of their own; or a text a line (.txt). The answers are JSON lines in the same order. With --out
+a run that was stopped goes on where it was when the same command is given again.
 A model whose folder has a chat template is spoken to in it, since it learnt to answer nothing else: the prompt is what
 a user says. --raw goes on from the prompt as it stands, --chat speaks to a model without a template in plain turns.
 A model with an encoder reads the prompt and writes a text about it: a translation, a summary, whatever it learnt.
@@ -10,98 +13,89 @@ language. The text goes to standard output as it is written, everything else to 
 Examples:
     upwell generate --prompt "The river"
     upwell generate runs/first --n 3 --temperature 0.6 --max-new 100
-    upwell generate runs/first --prompt "The river" --strategy beam --beams 4
+    upwell generate runs/first --prompt "The river" --strategy beam --beams 4 --best 4
     upwell generate folders/chat-model --prompt "What is the capital of France?"
+    upwell generate folders/chat-model --prompts questions.jsonl --out answers.jsonl --temperature 0
     echo "The river" | upwell generate --strategy greedy --json
     upwell generate --base-url http://127.0.0.1:8000/v1 --model first --prompt "The river"
 """
 
 import json
-import os
 import secrets
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Literal
-
-from tyro.conf import Positional
 
 from upwell import terminal
-from upwell.errors import CheckpointError, SettingsError
+from upwell.atomic import alone, said_plainly
+from upwell.errors import SettingsError, UpwellError
 from upwell.generation import settings as writing
+from upwell.verbs import _prompts
+from upwell.verbs._asking import Asked, Events, gathered, timings, together, writing_of
+from upwell.verbs._models import Which, model_folder, open_backend
+from upwell.verbs._models import open_model as open_model
+from upwell.verbs._models import usable_device as usable_device
 
 MOST_SAMPLES = 256
 
 
 @dataclass(frozen=True)
-class Settings(writing.Settings):
+class Settings(writing.Settings, Which):
     """How to write, and with which model."""
 
-    folder: Positional[Path | None] = None
-    """A folder in Hugging Face layout, or the name of a model that was fetched; default: the newest run in runs/."""
     prompt: str | None = None
     """The text to go on from; "" for a document from its start."""
+    prompts: Path | None = None
+    """A file of prompts: JSON lines, or a text a line in a .txt file."""
+    out: Path | None = None
+    """Where the answers to --prompts go; the same command goes on with it. Default: standard output."""
+    rows: int = 16
+    """How many texts are written at once."""
     chat: bool = False
     """The prompt is what a user says, also where the folder has no chat template, and for a server."""
     raw: bool = False
     """Go on from the prompt as it stands, also where the folder has a chat template."""
     n: int = 1
-    """How many texts; each has a seed of its own, one more than the one before."""
+    """How many texts a prompt; each has a seed of its own, one more than the one before."""
     json: bool = False
-    """One JSON object a text, on a line: text, tokens, seed, timings."""
-    base_url: str | None = None
-    """A server instead of a folder, for example http://127.0.0.1:8000/v1."""
-    model: str | None = None
-    """The name of the server's model."""
+    """One JSON object a text, on a line: text, tokens, log-probabilities, seed, timings."""
     api_key: str | None = None
     """The server's key; default: the environment variable UPWELL_API_KEY."""
-    device: str = "auto"
-    """auto, cpu, cuda or mps."""
-    allow_key: tuple[str, ...] = ()
-    """Keys of the folder's config.json (or tensors) that upwell does not know and that you want to pass over."""
-    weights: Literal["file", "int8", "int4"] = "file"
-    """How the weights are held in memory: as the file has them, or rounded (int4 keeps the blocks of a Q4_1 file)."""
 
     def __post_init__(self):
-        super().__post_init__()
-        if not 1 <= self.n <= MOST_SAMPLES:
-            raise SettingsError(f"n: found {self.n}, expected 1 to {MOST_SAMPLES}")
+        writing.Settings.__post_init__(self)
+        Which.__post_init__(self)
+        for name, most in (("n", MOST_SAMPLES), ("rows", 1024)):
+            if not 1 <= getattr(self, name) <= most:
+                raise SettingsError(f"{name}: found {getattr(self, name)}, expected 1 to {most}")
         if self.chat and self.raw:
             raise SettingsError("found both --chat and --raw, expected one of them")
-        if self.base_url is not None and self.folder is not None:
-            raise SettingsError(f"found both the folder {self.folder} and --base-url, expected one of them")
-        if (self.base_url is None) != (self.model is None):
-            raise SettingsError("--base-url and --model go together: the server's address and the name of its model")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One text with what is worth knowing about it."""
-
-    model: str
-    prompt: str
-    text: str
-    tokens: list[int]
-    """Ids; empty where a server gives none."""
-    logprobs: list[float]
-    finish: str | None
-    seed: int
-    usage: dict | None
-    timings: dict
-    """Seconds to the first piece and in all, and tokens a second where they were counted; texts share the machine."""
+        if self.prompt is not None and self.prompts is not None:
+            raise SettingsError("found both --prompt and --prompts, expected one of them")
+        if self.out is not None and self.prompts is None:
+            raise SettingsError("found --out without --prompts, whose answers it takes; a single text goes to standard "
+                                "output, so write > FILE")  # fmt: skip
 
 
 def main(settings: Settings) -> None:
+    if settings.prompts is not None:
+        answer_file(settings)
+        return
     prompt = read_prompt(settings.prompt)
     first = secrets.randbelow(2**53) if settings.seed is None else settings.seed
-    backend = open_backend(settings)
-    try:
-        for seed, begin, answer in answers(backend, spoken(backend, prompt, settings), first, settings):
-            show(backend, prompt, seed, begin, answer, settings)
-    finally:
-        backend.close()
+    opened = open_backend(settings, settings.api_key, settings.rows)
+    questions = [Asked(prompt, replace(writing_of(settings), seed=first + k), sample=k) for k in range(settings.n)]
+    with speaking(opened.backend, questions, settings) as answers:
+        for asked, events in answers:
+            if settings.json:
+                record = gathered(asked, opened.backend.name, events)
+                print_json(record | {"timings": opened.seconds | record["timings"]})
+            else:
+                show(opened, asked, events, settings)
 
 
 def read_prompt(given: str | None) -> str:
@@ -115,31 +109,16 @@ def read_prompt(given: str | None) -> str:
         raise SettingsError(f"standard input: byte {error.start} is no UTF-8; convert the text first") from None
 
 
-def open_backend(settings: Settings):
-    """The server, or our engine on the folder."""
-    from upwell.generation.backend import Local, Remote
-
-    if settings.base_url is not None:
-        return Remote(settings.base_url, settings.model, settings.api_key or os.environ.get("UPWELL_API_KEY"))
-    folder = model_folder(settings.folder)
-    return Local(open_model(folder, settings))
-
-
-def open_model(folder: Path, settings):
-    """The checkpoint of a folder on the device and with the weights that a verb's settings ask for."""
-    from upwell.model import hub, quantize
-
-    checkpoint = hub.load(folder, usable_device(settings.device), allow=settings.allow_key)
-    if settings.weights == "file":
-        return checkpoint
-    return replace(checkpoint, model=quantize.quantize(checkpoint.model, quantize.Scheme(int(settings.weights[3:]))))
-
-
-def model_folder(given: Path | None) -> Path:
-    """The folder that was named, by its path or as `upwell fetch` brought it; without a name the newest run."""
-    from upwell import weights
-
-    return newest_run(Path("runs")) if given is None else weights.find(given)
+@contextmanager
+def speaking(backend, questions: list[Asked], settings: Settings) -> Iterator[Iterator[tuple[Asked, Events]]]:
+    """The questions' answers as they are written; at the end the model is put away."""
+    answers = together(lambda asked: backend.generate(spoken(backend, asked.prompt, settings), asked.settings),
+                       questions, min(settings.rows, len(questions)), 4 * settings.rows)  # fmt: skip
+    try:
+        yield answers
+    finally:
+        answers.close()
+        backend.close()
 
 
 def is_chat(backend, settings: Settings) -> bool:
@@ -148,78 +127,141 @@ def is_chat(backend, settings: Settings) -> bool:
     return settings.chat or (learnt and not settings.raw)
 
 
-def spoken(backend, prompt: str, settings: Settings) -> str | list[dict]:
+def spoken(backend, prompt: str | list[dict], settings: Settings) -> str | list[dict]:
     """The prompt as a chat where it is one; an empty one is none."""
-    return [{"role": "user", "content": prompt}] if prompt and is_chat(backend, settings) else prompt
+    if not isinstance(prompt, str) or not prompt or not is_chat(backend, settings):
+        return prompt
+    return [{"role": "user", "content": prompt}]
 
 
-def usable_device(wanted: str) -> str:
-    """The device to load onto; SettingsError where this machine has no such one."""
-    import torch
-
-    from upwell.training.precision import default_device
-
-    device = default_device() if wanted == "auto" else wanted
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise SettingsError(f"device: {device} cannot be used here ({str(error).splitlines()[0]}); try cpu") from None
-    return device
+# ---- one prompt ----
 
 
-def newest_run(runs: Path) -> Path:
-    """The model folder in `runs` that was written last; it is named on standard error."""
-    configs = [path for pattern in ("*", "*/*") for path in runs.glob(f"{pattern}/config.json")]
-    if not configs:
-        raise CheckpointError(f"{runs}: no model there; name a model's folder, or make one with `upwell quickstart`")
-    folder = max(configs, key=lambda path: (path.stat().st_mtime_ns, str(path))).parent
-    terminal.say(f"model: {folder} (the newest run)")
-    return folder
-
-
-def answers(backend, prompt: str | list[dict], first: int, settings: Settings) -> Iterator[tuple[int, float, Iterator]]:
-    """A seed, when its text was asked for, its pieces. Our engine writes all texts together, a server one by one."""
-    own = {field.name: getattr(settings, field.name) for field in fields(writing.Settings)}
-    asked = (replace(writing.Settings(**own), seed=first + index) for index in range(settings.n))
-    begun = ((one.seed, time.perf_counter(), backend.generate(prompt, one)) for one in asked)
-    return begun if settings.base_url else iter(list(begun))
-
-
-def show(backend, prompt: str, seed: int, begin: float, answer: Iterator, settings: Settings) -> None:
-    """Print one text as it is written, or as JSON when it is whole. On a terminal it stands behind what it goes on."""
-    firsts, pieces = [], []
-    live = sys.stdout.isatty()
+def show(opened, asked: Asked, events: Events, settings: Settings) -> None:
+    """Print one text as it is written. On a terminal it stands behind what it goes on."""
+    backend, live, seen, begun = opened.backend, sys.stdout.isatty(), [], False
     apart = is_chat(backend, settings) or getattr(backend, "has_source", False)
-    if live and not settings.json and not apart:
-        write(terminal.harmless(prompt))
-    for piece in answer:
-        firsts.append(time.perf_counter())
-        pieces.append(piece)
-        if not settings.json:
+    try:
+        for seconds, piece in events:
+            if live and not begun and not apart:
+                write(terminal.harmless(asked.prompt))
+            begun = True
             write(terminal.harmless(piece.text) if live else piece.text)
-    sample = gathered(backend.name, prompt, seed, pieces, (firsts[0] - begin, time.perf_counter() - begin))
-    if settings.json:
-        print(json.dumps(asdict(sample), ensure_ascii=False), flush=True)
-        return
+            seen.append((seconds, piece))
+    except (KeyboardInterrupt, UpwellError):
+        if begun:
+            write("\n")
+        raise
     write("\n")
-    count = f"{sample.usage['new']} tokens, " if sample.usage else ""
-    terminal.say(f"{count}{sample.timings['seconds']:.1f} s, seed {seed}, finish: {sample.finish}")
+    for one in seen[-1][1].ranking[1:]:
+        write((terminal.harmless(one.text) if live else one.text) + "\n")
+    terminal.say(told(seen, opened.seconds) + f", seed {asked.settings.seed}, finish: {seen[-1][1].finish}")
 
 
-def gathered(model: str, prompt: str, seed: int, pieces: list, seconds: tuple[float, float]) -> Sample:
-    """The pieces of one text as one record; seconds are those to the first piece and to the last."""
-    end = pieces[-1]
-    timings = {"first_piece_seconds": round(seconds[0], 4), "seconds": round(seconds[1], 4)}
-    if end.usage:
-        timings["tokens_per_second"] = round(end.usage.new / max(seconds[1], 1e-9), 1)
-    return Sample(
-        model, prompt, "".join(piece.text for piece in pieces),
-        [token for piece in pieces for token in piece.tokens], [value for piece in pieces for value in piece.logprobs],
-        end.finish, seed, asdict(end.usage) if end.usage else None, timings,
-    )  # fmt: skip
+def told(events: list, loading: dict[str, float]) -> str:
+    """What writing a text took, in words."""
+    usage, times = events[-1][1].usage, timings(events)
+    parts = [f"loaded in {sum(loading.values()):.1f} s"] if loading else []
+    parts += [f"first token after {times['first_token_seconds']:.2f} s"]
+    if not usage:
+        return ", ".join([*parts, f"{times['seconds']:.1f} s"])
+    return ", ".join([*parts, f"{usage.new} tokens, {times['tokens_per_second']:.1f} tokens/s"])
 
 
 def write(text: str) -> None:
     """Text to standard output, now."""
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def print_json(record: dict) -> None:
+    """One line."""
+    print(json.dumps(record, ensure_ascii=False), flush=True)
+
+
+# ---- a file of prompts ----
+
+
+def answer_file(settings: Settings) -> None:
+    """Answer all prompts of a file, going on where an earlier run of the same command was stopped."""
+    lines = _prompts.read(settings.prompts, writing_of(settings))
+    if settings.out is None:
+        answer_lines(lines, settings, {}, _prompts.Done(), print_json)
+        return
+    place = settings.out.absolute()
+    with said_plainly(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    with alone(place.with_name(f".{place.name}.lock")):
+        if settings.base_url is None:
+            settings = replace(settings, folder=model_folder(settings.folder))
+        work = work_of(settings)
+        done = _prompts.answered(settings.out, (_prompts.key(one, work) for one in questions_of(lines, settings)))
+        total = len(lines) * settings.n
+        if done.answers == total:
+            terminal.say(f"{settings.out} holds all {total:,} answers.")
+            return
+        if done.answers:
+            terminal.say(f"{settings.out} holds {done.answers:,} of {total:,} answers; going on.")
+        with _prompts.Answers(settings.out, done) as file:
+            try:
+                answer_lines(lines, settings, work, done, file.add)
+            except KeyboardInterrupt:
+                kept = f"Stopped; {settings.out} keeps its answers, and the same command goes on."
+                raise KeyboardInterrupt(kept) from None
+
+
+def work_of(settings: Settings) -> dict:
+    """What all answers share that could change them: the model, and how it is spoken to."""
+    said = {name: str(getattr(settings, name)) for name in ("base_url", "model", "chat", "raw", "weights", "draft")}
+    if settings.base_url is not None:
+        return said
+    files = sorted(settings.folder.glob("*.safetensors"))
+    return said | {"files": [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]}
+
+
+def questions_of(lines: list, settings: Settings, drawn: int = 0) -> Iterator[Asked]:
+    """What is asked, in order."""
+    return _prompts.asked(lines, writing_of(settings), settings.n, drawn)
+
+
+def answer_lines(lines: list, settings: Settings, work: dict, done, add) -> None:
+    """Open the model, look whether every prompt fits, and hand each answer to `add` as a record."""
+    drawn, total = secrets.randbelow(2**53), len(lines) * settings.n
+    opened = open_backend(settings, settings.api_key, settings.rows)
+    backend, begin, new = opened.backend, time.perf_counter(), 0
+    left = list(islice(questions_of(lines, settings, drawn), done.answers, None))
+    if settings.base_url is None:
+        check_fit(backend, left, settings)
+    with speaking(backend, left, settings) as answers, terminal.Progress("answers", total, done.answers) as bar:
+        for number, (asked, events) in enumerate(answers, start=done.answers + 1):
+            try:
+                record = gathered(asked, backend.name, events)
+            except UpwellError as error:
+                raise type(error)(f"{settings.prompts}:{asked.line}: {error}") from error
+            key = {"key": _prompts.key(asked, work)} if work else {}
+            own = {} if asked.id is None else {"id": asked.id}
+            add(key | {"line": asked.line, "sample": asked.sample} | own | record)
+            new += record["usage"]["new"] if record["usage"] else 0
+            rate = new / (time.perf_counter() - begin)
+            bar.update(number, {"tokens": f"{new:,}", "tokens/s": f"{rate:,.1f}"})
+    seconds = time.perf_counter() - begin
+    loading = f", loaded in {sum(opened.seconds.values()):.1f} s" if opened.seconds else ""
+    terminal.say(f"{len(left):,} answers, {new:,} tokens in {seconds:.1f} s ({new / seconds:,.1f} tokens/s){loading}")
+
+
+def check_fit(backend, questions: list[Asked], settings: Settings) -> None:
+    """DataError lists every prompt that is too long for the model or that its chat template refuses."""
+    from upwell.generation.session import check_prompts, check_sources
+
+    def read(asked: Asked) -> None:
+        ids = backend.read(spoken(backend, asked.prompt, settings))
+        if backend.has_source:
+            check_sources(backend.config, 1, [ids])
+            ids = backend.start
+        check_prompts([ids], backend.config.context, backend.config.vocab, asked.settings.max_new)
+
+    try:
+        _prompts.unfit(read, questions, settings.prompts)
+    except UpwellError:
+        backend.close()
+        raise

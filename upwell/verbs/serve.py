@@ -14,27 +14,22 @@ import contextlib
 import errno
 import ipaddress
 import json
-import os
 import signal
 import socket
 import webbrowser
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from tyro.conf import Positional
 
 from upwell import terminal
 from upwell.errors import ServiceError, SettingsError
+from upwell.verbs._models import Which, open_backend
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Which):
     """Which model, at which address, for whom."""
 
-    folder: Positional[Path | None] = None
-    """A folder in Hugging Face layout, or the name of a model that was fetched; default: the newest run in runs/."""
     host: str = "127.0.0.1"
     """The address to listen at; 0.0.0.0 is every one of this machine, and then a key is needed."""
     port: int = 8000
@@ -47,16 +42,6 @@ class Settings:
     """A file that holds the key."""
     insecure: bool = False
     """Listen beyond this machine without a key."""
-    base_url: str | None = None
-    """Another server instead of a folder, for example http://127.0.0.1:8080/v1; its key comes from UPWELL_API_KEY."""
-    model: str | None = None
-    """The name of that server's model."""
-    device: str = "auto"
-    """auto, cpu, cuda or mps."""
-    allow_key: tuple[str, ...] = ()
-    """Keys of the folder's config.json (or tensors) that upwell does not know and that you want to pass over."""
-    weights: Literal["file", "int8", "int4"] = "file"
-    """How the weights are held in memory: as the file has them, or rounded (int4 keeps the blocks of a Q4_1 file)."""
     slots: int = 16
     """Requests that are at work at once."""
     waiting: int = 64
@@ -65,14 +50,11 @@ class Settings:
     """How long requests at work may take to finish after Ctrl-C; a second Ctrl-C does not wait."""
 
     def __post_init__(self):
+        super().__post_init__()
         for name, low, high in (("port", 0, 65535), ("slots", 1, 1024), ("waiting", 0, 65536),
                                 ("shutdown_seconds", 0, 3600)):
             if not low <= getattr(self, name) <= high:
                 raise SettingsError(f"{name}: found {getattr(self, name)}, expected {low} to {high}")
-        if self.base_url is not None and self.folder is not None:
-            raise SettingsError(f"found both the folder {self.folder} and --base-url, expected one of them")
-        if (self.base_url is None) != (self.model is None):
-            raise SettingsError("--base-url and --model go together: the server's address and the name of its model")
         if self.api_key is not None and self.api_key_file is not None:
             raise SettingsError("found both --api-key and --api-key-file, expected one of them")
 
@@ -89,7 +71,7 @@ def main(settings: Settings) -> int:
 
 def serve(settings: Settings, key: str | None, listener: socket.socket) -> int:
     """Load the model and answer until a signal comes."""
-    backend = open_backend(settings)
+    backend = open_backend(settings, rows=settings.slots).backend
     try:
         from upwell.serving.api import app
         from upwell.serving.guard import LOOPBACK
@@ -105,19 +87,6 @@ def serve(settings: Settings, key: str | None, listener: socket.socket) -> int:
         backend.close()
     terminal.say("Stopped.")
     return 0
-
-
-def open_backend(settings: Settings):
-    """The other server, or our engine on the folder."""
-    from upwell.generation.backend import Local, Remote
-
-    if settings.base_url is not None:
-        return Remote(settings.base_url, settings.model, os.environ.get("UPWELL_API_KEY"))
-    from upwell.verbs.generate import model_folder, open_model
-
-    folder = model_folder(settings.folder)
-    model = open_model(folder, settings)
-    return Local(model, rows=settings.slots)
 
 
 def announce(settings: Settings, address: str, model: str, key: str | None) -> None:

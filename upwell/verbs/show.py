@@ -97,7 +97,7 @@ def described(settings: Settings) -> tuple[str, object]:
         except ValueError as error:
             raise SettingsError(str(error)) from None
         return settings.model, preset.config(sizes, settings.vocab_size, settings.context, 0)
-    from upwell.verbs.generate import model_folder
+    from upwell.verbs._models import model_folder
 
     folder = model_folder(Path(settings.model) if settings.model else None)
     if not folder.is_dir():
