@@ -185,7 +185,8 @@ def _make(settings: "Settings", groups, inputs: list[dict], key: str, work: Path
         built = corpus.build(groups, work_of(settings, work, _steps_key(settings)),
                              settings.compared(getattr(engine, "workers", 1)), engine,
                              lambda stage, done: progress(stage, 0.7 * done, 1), settings.skip_unreadable)  # fmt: skip
-        corpus.enough(built, LEAST_CHARACTERS)
+        examples = sum(built.tally["tasks"].values()) == sum(built.tally["kinds"].values())
+        corpus.enough(built, 1 if examples and settings.tokenizer else LEAST_CHARACTERS)  # nothing is learnt of letters
         _written(settings, inputs, key, built, engine, progress)
     return opened(settings.out, fresh=True)
 

@@ -23,7 +23,7 @@ class Number:
         return f"{self.value:.4f} ± {self.error:.4f}"
 
 
-SHARES = ("accuracy", "exact match", "f1", "recall@1")
+SHARES = ("accuracy", "exact match", "f1", "recall@1", "recall@10")
 
 
 def interval(name: str, number: Number, items: int = 0) -> str:

@@ -11,21 +11,21 @@ import math
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from pathlib import Path
 
 from .. import terminal, tracking
 from ..atomic import alone, said_plainly
 from ..errors import CheckpointError, ServiceError, SettingsError
-from ..evaluation import Number, within
+from ..evaluation import Confusion, Number, within
 from ..model import hub, preset, streamed
 from ..settings import plain
 from ..training import averaging, loop, parallel, precision, sharded
 from ..training import state as states
 from ..training.record import Record
 from ..training.settings import Settings as Training
-from ..verbs.generate import usable_device
+from ..verbs._models import usable_device
 from . import beginning, planning, suspects, written
 from .best import Best
 from .opening import Job, opened
@@ -60,6 +60,16 @@ class Result:
     """Whether the model writes texts."""
     main: bool = True
     """Whether this is the first of several processes."""
+    before: dict[str, Number] = field(default_factory=dict)
+    """Of the held-out part before the first step, where it was measured."""
+    confusion: Confusion | None = None
+    """Right and said labels of the held-out part, where a text has one."""
+    samples: tuple[dict[str, str], ...] = ()
+    """A few answers: {"prompt", "text", "reference"}."""
+    head: str = "language"
+    """What the model gives: language, classify, tag, span, embed ..."""
+    items: int = 0
+    """Held-out rows that were measured."""
 
     @property
     def bits_per_byte(self) -> float:
@@ -70,6 +80,29 @@ class Result:
     def error(self) -> float:
         """Standard error of bits_per_byte."""
         return self.scores["bits per byte"].error
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The held-out part at one step."""
+
+    scores: dict[str, Number]
+    confusion: Confusion | None = None
+    samples: tuple[dict[str, str], ...] = ()
+    note: str = ""
+    """What BLEU and chrF rest on."""
+    items: int = 0
+    """Held-out rows that were measured."""
+
+    @property
+    def line(self) -> dict:
+        """What metrics.jsonl keeps of it."""
+        said = {"evaluation": {name: {"value": n.value, "error": n.error} for name, n in self.scores.items()}}
+        if self.confusion is not None:
+            shown = self.confusion.shown()
+            said |= {"confusion": {"labels": list(shown.labels), "counts": [list(row) for row in shown.counts]}}
+        said |= {"samples": list(self.samples)} if self.samples else {}
+        return said | ({"note": self.note} if self.note else {})
 
 
 def train(settings: Running) -> Result:
@@ -109,7 +142,7 @@ class Run:
         self.bits = self.bits_of_a_nat()
         self.missing: dict[str, dict[str, int]] = {}
         self.state = self.begin()
-        self.measured: tuple[int, dict] = (0, {})
+        self.measured: tuple[int, Measured] = (-1, Measured({}))
         self.saver: sharded.Saver | None = None
         self.best = Best(self.state.extra.setdefault("best", {}), settings.best, settings.patience)
 
@@ -256,6 +289,8 @@ class Run:
         if self.record and self.missing:  # of a fresh run
             self.record(step=0, missing=self.missing)
         steps, name = self.training.steps, self.settings.objective
+        if self.settings.measures_before and not self.state.step and not self.over:
+            self.first()
         try:
             with CtrlC() as asked, terminal.Progress(name, total=steps, start=self.state.step) as self.progress:
                 every = [*self.periodic(), (1, lambda state, report: self.stop(asked.stop))]
@@ -319,19 +354,24 @@ class Run:
         shown |= {"bits/byte": f"{line['bits_per_byte']:.3f}"} if self.bits else {}
         self.progress.update(report.step, shown | {"tokens/s": f"{speed:,.0f}"})
 
+    def first(self) -> None:
+        """The held-out part before the first step, for the comparison at the end."""
+        found = self.heldout()
+        self.state.extra["before"] = {name: [n.value, n.error] for name, n in found.scores.items()}
+        if self.record:
+            self.record(step=0, tokens=0, **found.line)
+        terminal.say(f"before the first step, held out: {shortly(found.scores)}")
+
     def measure(self, state, report) -> None:
         """The held-out part; the best model is kept, and the run ends where nothing gets better any more."""
-        scores, answers = self.heldout()
-        self.measured = (report.step, scores)
-        said = {name: {"value": n.value, "error": n.error} for name, n in scores.items()}
-        line = {"step": report.step, "tokens": report.tokens, "evaluation": said}
-        line |= {"samples": answers.samples, "note": answers.note} if answers else {}
+        found = self.heldout()
+        self.measured = (report.step, found)
         if self.record:
-            self.record(**line)
-        terminal.say(f"step {report.step:,}, held out: {shortly(scores)}")
-        for one in answers.samples if answers else ():
+            self.record(step=report.step, tokens=report.tokens, **found.line)
+        terminal.say(f"step {report.step:,}, held out: {shortly(found.scores)}")
+        for one in found.samples:
             terminal.sample(f"{one['prompt'][-200:]}\n-> {one['text']}\n== {one['reference']}")
-        self.compare(report.step, scores)
+        self.compare(report.step, found.scores)
 
     def compare(self, step: int, scores: dict[str, Number]) -> None:
         """Keep the best model; raise Early where it is time to stop."""
@@ -349,18 +389,20 @@ class Run:
             self.keep()
             raise Early
 
-    def heldout(self) -> tuple[dict[str, Number], within.Answers | None]:
-        """Scores of the held-out part, and of what the model answers."""
+    def heldout(self) -> Measured:
+        """Scores of the held-out part, right and said labels, and what the model answers."""
         job, s = self.job, self.settings
         with self.group.open(self.twin, self.averages()) as model:
             rows = min(16, self.training.micro_rows or self.training.rows)
-            scores = within.measure(model, job.objective, job.held, job.options, rows, self.dtype).numbers
+            found = within.measure(model, job.objective, job.held, job.options, rows, self.dtype)
+            plain = Measured(found.numbers, found.confusion, found.samples[: s.answers], items=found.items)
             given = list(islice(within.questions(job.objective, job.held, job.options), s.answers))
             if not given or self.group.shards > 1:
-                return scores, None
+                return plain
             answers = within.answered(hub.Checkpoint(model, job.tokenizer, model.config, None, job.template), given)
+        scores = found.numbers
         written = {f"written {name}" if name in scores else name: n for name, n in answers.scores.items()}
-        return scores | written, answers
+        return Measured(scores | written, found.confusion, tuple(answers.samples), answers.note, found.items)
 
     def write(self, state, report) -> None:
         """A few lines of the model's own, so that one sees it learn."""
@@ -393,16 +435,18 @@ class Run:
     def finish(self) -> Result:
         """Write the folder that others open, and measure it."""
         self.twin, done = self.view(), self.state
-        step, scores = self.measured
+        step, found = self.measured
         if step != done.step:
-            scores, _ = self.heldout()
+            found = self.heldout()
         self.keep(wait=True)
         self.write_folder(self.folder)
         best = dict(self.best.memory) if self.settings.best or self.settings.patience else {}
         c = self.job.config
         writes = c.decoder_layers > 0 and c.head.kind == "language"
-        return Result(self.folder, done.step, done.tokens, done.seconds, preset.count(self.twin), scores, best, writes,
-                      self.group.main)  # fmt: skip
+        before = {name: Number(*pair) for name, pair in done.extra.get("before", {}).items()}
+        return Result(self.folder, done.step, done.tokens, done.seconds, preset.count(self.twin), found.scores, best,
+                      writes, self.group.main, before, found.confusion, found.samples, c.head.kind,
+                      found.items)  # fmt: skip
 
     def averages(self) -> dict:
         """The averaged weights by name, where there are any: what is measured and written."""

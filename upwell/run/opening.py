@@ -25,6 +25,7 @@ from ..text.chat import Template
 from ..tokens.store import Store
 from ..tokens.tokenizer import Tokenizer
 from ..training.parallel import Alone
+from . import checking
 from .settings import Running
 
 MEGABYTE = 1 << 20
@@ -83,12 +84,18 @@ def _opened(s: Running, device: str) -> Job:
     tokenizer = own if base is None else base.tokenizer
     template = agreed(s.data, base)
     parts = [part(s, name, own, tokenizer, template) for name in ("train", "heldout")]
+    parts[1] = checking.apart(*parts, s.leaking, s.out / "cache")
     config = fitted(room, options, began(s, room, base, tokenizer), parts[0], s)
     said = {"tokenizer": tokenizer.hash, "template": template.hash if template else "", "tokens": len(parts[0].store),
             "prepared": prepared.read_manifest(s.data).get("key", ""),
             "model": fingerprint(base.folder) if base else ""}  # fmt: skip
     parts = [one._replace(config=config) for one in parts]
-    return Job(room, options, config, tokenizer, template, *parts, base, said)
+    job = Job(room, options, config, tokenizer, template, *parts, base, said)
+    checking.fitting(room, options, [
+        (job.learn, lambda: job.sampler(s.training.rows, s.training.seed)),
+        (job.held, lambda: room.samples(job.held, s.training.rows, 0, options)),
+    ])  # fmt: skip
+    return job
 
 
 def checkpoint(s: Running, device: str) -> Checkpoint:
@@ -128,11 +135,26 @@ def shapes(room: Any, options: Any) -> tuple[str, ...]:
 
 def fitted(room: Any, options: Any, config: Config, learn: Part, s: Running) -> Config:
     """The config with the objective's head."""
+    shaped(s.objective, room, config)
+    found = room.fitted(config, learn, options)
+    old, new = config.head, found.head
+    if s.begins_with and old.kind == new.kind and old.labels and old.labels != new.labels:
+        terminal.warn(f"{s.begins_with} has a head for {some(old.labels)}, and the data have {some(new.labels)}: a new "
+                      "head learns these.")  # fmt: skip
+    return found
+
+
+def shaped(objective: str, room: Any, config: Config) -> None:
+    """SettingsError where models of this shape do not learn an objective."""
     if config.shape not in room.SHAPES:
         known = " and ".join(f"{shape}s" for shape in room.SHAPES)
-        raise SettingsError(f"{s.objective} is learnt by {known}, and this {config.kind} model has the shape "
+        raise SettingsError(f"{objective} is learnt by {known}, and this {config.kind} model has the shape "
                             f"{config.shape}; name another --objective or model")
-    return room.fitted(config, learn, options)
+
+
+def some(names: tuple[str, ...], most: int = 6) -> str:
+    """The first names of many."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} others" if len(names) > most else "")
 
 
 def special(tokenizer: Tokenizer) -> dict[str, int]:

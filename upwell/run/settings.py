@@ -85,6 +85,16 @@ class Running:
         return ()
 
     @property
+    def measures_before(self) -> bool:
+        """Whether the held-out part is measured before the first step, too."""
+        return False
+
+    @property
+    def leaking(self) -> str:
+        """What becomes of held-out examples that are learnt from as well: keep, drop or refuse."""
+        return "keep"
+
+    @property
     def whole_epochs(self) -> float:
         """How often every example is seen; 0: training.steps counts."""
         return 0.0

@@ -68,6 +68,15 @@ def show(result) -> None:
     """The table at the end of a run, the picture, and what to do next; of several processes the first one tells it."""
     if not result.main:
         return
+    pictures(result)
+    trained(result)
+    if result.writes:
+        folder = result.folder
+        terminal.say(f"Go on with: upwell generate {folder} --prompt \"...\"   or   upwell serve {folder}")
+
+
+def pictures(result) -> None:
+    """loss.png and curves.png in a run's folder."""
     from upwell.evaluation import curve
     from upwell.training import record
     from upwell.training.curves import Curves
@@ -76,14 +85,17 @@ def show(result) -> None:
     curves = Curves(result.folder)
     curves.refresh()
     curve.panels({result.folder.name: curves.told()["curves"]}, result.folder / "curves.png", result.folder.name)
+
+
+def trained(result, scores: list | None = None) -> None:
+    """The table of a finished run. scores: what it says of the held-out part; None: every measure."""
     kept = [("best", f"{result.best['metric']} {result.best['value']:.4f} at step {result.best['step']:,}")
             ] if result.best.get("metric") else []  # fmt: skip
+    measured = [(f"held out: {name}", str(number)) for name, number in result.scores.items()]
+    also = ", confusion.png" if result.confusion is not None else ""
     terminal.table("Trained", ("what", "result"), [
         ("model", f"{result.parameters / 1e6:.2f} M parameters in {result.folder}"),
         ("training", f"{result.steps:,} steps, {result.tokens:,} tokens, {terminal.duration(result.seconds)}"),
-        *((f"held out: {name}", str(number)) for name, number in result.scores.items()), *kept,
-        ("curves", f"{result.folder / 'loss.png'}, curves.png; live: upwell watch {result.folder}"),
+        *(measured if scores is None else scores), *kept,
+        ("curves", f"{result.folder / 'loss.png'}, curves.png{also}; live: upwell watch {result.folder}"),
     ])  # fmt: skip
-    if result.writes:
-        folder = result.folder
-        terminal.say(f"Go on with: upwell generate {folder} --prompt \"...\"   or   upwell serve {folder}")
