@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.objectives import given
 from upwell.evaluation import within
 from upwell.evaluation.within import Ratio
 from upwell.model.config import Head
+from upwell.objectives import contrast
 
 
 def model(kind, outputs, labels=(), problem=None):
@@ -103,10 +105,22 @@ def test_each_question_counts_once():
     assert within.extracted([]) == {}
 
 
-def test_recall_is_how_often_the_own_text_is_nearest():
-    left = torch.eye(3)
-    right = torch.eye(3)[[0, 2, 1]]
-    assert numbers(within.retrieved(left, right))["recall@1"].value == pytest.approx(1 / 3)
+def test_recall_is_over_all_texts_of_a_part_whatever_the_batches(tmp_path):
+    records = [{"query": f"The {one} is", "positive": f"A {one} by the {other}."}
+               for one in ("sea", "river", "day") for other in ("sea", "river", "night", "bank")]  # fmt: skip
+    tokenizer, settings = given.wordpiece(), contrast.Settings()
+    part = given.part(tmp_path / "s", records, tokenizer)
+    part = part._replace(config=contrast.fitted(given.encoder(tokenizer.vocab_size), part, settings))
+    model = given.model(part.config, dtype=torch.float32)
+    found = {rows: within.measure(model, contrast, part, settings, rows).numbers for rows in (1, 5, 16)}
+    for name in ("recall@1", "recall@10", "back recall@1", "back recall@10"):
+        assert found[1][name].value == found[5][name].value == found[16][name].value
+    (batch,) = contrast.samples(part, 12, 0, settings).whole(12)
+    with torch.no_grad():
+        left, right = contrast.vectors(model, batch, settings)
+    # each question stands there four times, and all of its four answers are right
+    nearest = (left @ right.T).argmax(1)
+    assert found[16]["recall@1"].value == pytest.approx(float((nearest // 4 == torch.arange(12) // 4).float().mean()))
 
 
 def test_damaged_texts_are_taken_out_of_packed_rows():

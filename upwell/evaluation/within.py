@@ -24,6 +24,7 @@ from ..model.transformer import Transformer
 from ..objectives import Part, causal
 from ..tokens.batches import IGNORE
 from . import Confusion, Number, Scores
+from .recall import Ranking
 from .tasks import loss as loss_task
 
 SIGNS = frozenset(string.punctuation)  # $ and the like are no punctuation to Unicode
@@ -74,6 +75,7 @@ def measure(model: Transformer, objective: Any, part: Part, options: Any, rows: 
         return loss_task.measure(model, part.store, loss_task.Settings(part.context, rows), dtype)
     plain, sums, items = unsmoothed(options), Ratio(), 0
     ratios: Ratios = {}
+    ranking = Ranking()
     table = Table(model.config.head)
     shown: list[dict[str, str]] = []
     model.eval()
@@ -83,11 +85,16 @@ def measure(model: Transformer, objective: Any, part: Part, options: Any, rows: 
             total = objective.loss(model, batch, plain)
             for name, (x, y) in found(model, objective, batch, part, plain, table).items():
                 ratios.setdefault(name, Ratio()).add(x, y)
+            if hasattr(objective, "vectors"):
+                ranking.add(*objective.vectors(model, batch, plain), *objective.names(batch))
         sums.add(total.float()[None], torch.tensor([objective.counts(batch, plain)]))
         items += len(batch[0])
     if hasattr(objective, "answers"):
         with torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32):
             ratios |= extracted(noted(objective.answers(model, part, rows, plain), part, shown))
+    for name, hits in ranking.hits().items():
+        ratios[name] = Ratio()
+        ratios[name].add(*ones(hits.float()))
     numbers = losses(sums, objective.TERMS) | {name: ratio.number() for name, ratio in ratios.items()}
     return Scores(numbers, items, table.told(), tuple(shown))
 
@@ -143,8 +150,6 @@ def found(model: Transformer, objective: Any, batch: Any, part: Part, options: A
     """What a batch adds to each measure, (above, below the line), each (rows,); and to the table of labels."""
     if hasattr(objective, "scored"):
         return objective.scored(model, batch, part, options)
-    if hasattr(objective, "vectors"):
-        return retrieved(*objective.vectors(model, batch, options))
     kind, have = model.config.head.kind, batch._asdict()
     ways: dict[str, tuple[str, Callable]] = {
         "classify": ("labels", partial(classified, table=table)), "tag": ("targets", tagged),
@@ -244,12 +249,6 @@ def bare(text: str) -> list[str]:
     """Words in small letters without punctuation and English articles."""
     plain = "".join("" if unicodedata.category(one)[0] == "P" or one in SIGNS else one for one in text)
     return [word for word in words(plain) if word not in ("a", "an", "the")]
-
-
-def retrieved(left: Tensor, right: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-    """How often the nearest of the batch's right texts (hard ones behind them) is the left one's own."""
-    nearest = (left.float() @ right.float().T).argmax(1)
-    return {"recall@1": ones(nearest == torch.arange(len(left), device=left.device))}
 
 
 # ---- what the model writes ----

@@ -27,6 +27,7 @@ export const WORDS = {
     names: { loss: "损失（nat）", "bits per byte": "每字节比特数", norm: "梯度长度", rate: "学习率（占峰值的比例）",
              "tokens per second": "每秒词元数", memory: "内存（GiB）", scale: "损失缩放", accuracy: "准确率",
              f1: "F1", "exact match": "完全一致", "word f1": "词的 F1", bleu: "BLEU", chrf: "chrF", "squared error": "平方误差",
-             "recall@1": "召回率@1" },
+             "recall@1": "召回率@1", "recall@10": "召回率@10",
+             "back recall@1": "反向召回率@1", "back recall@10": "反向召回率@10", cosine: "余弦" },
   },
 };
