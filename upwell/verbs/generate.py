@@ -37,8 +37,6 @@ from upwell.generation import settings as writing
 from upwell.verbs import _prompts
 from upwell.verbs._asking import Asked, Events, gathered, timings, together, writing_of
 from upwell.verbs._models import Which, model_folder, open_backend
-from upwell.verbs._models import open_model as open_model
-from upwell.verbs._models import usable_device as usable_device
 
 MOST_SAMPLES = 256
 
