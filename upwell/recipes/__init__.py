@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, TextIO
 
 from upwell import cli, plugs, settings, terminal
 from upwell.atomic import said_plainly, write_file
-from upwell.errors import ServiceError, SettingsError, UpwellError
+from upwell.errors import Absent, SettingsError, UpwellError
 
 ROOM = Path(__file__).parent
 SCALED = ("--training.steps", "--epochs")
@@ -203,7 +203,7 @@ def _run(stage: Stage, place: str, out: Path) -> tuple[str, ...]:
     """Run a stage; the words that ran."""
     try:
         _one(stage.words, place, out)
-    except ServiceError as error:
+    except Absent as error:
         if not stage.otherwise:
             raise
         terminal.warn(f"{place}: {error} Taking the other way.")

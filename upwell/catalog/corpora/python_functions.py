@@ -30,7 +30,7 @@ def _functions(files: Files) -> Iterator[Record]:
 def _pair(node: ast.FunctionDef | ast.AsyncFunctionDef, source: str) -> tuple[str, str] | None:
     """(docstring, function) of a function that has both and is not too long."""
     said = (inspect.cleandoc(ast.get_docstring(node) or "").split("\n\n")[0]).strip()
-    if len(said) < SHORTEST or len(node.body) < 2:
+    if len(said) < SHORTEST or len(node.body) < 2 or node.body[1].lineno == node.body[0].end_lineno:
         return None
     lines = source.splitlines()
     quoted = node.body[0]

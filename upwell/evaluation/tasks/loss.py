@@ -5,8 +5,10 @@ Every token of the store is predicted once, from what stands before it in its ow
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -33,17 +35,44 @@ def measure(model, store: Store, settings: Settings, dtype: torch.dtype = torch.
 
     Errors are standard errors over windows, weighted by their tokens. dtype is the format of matrix products.
     """
+    sums, counts = [], []
+    for losses, asked in windows(model, store, settings, dtype):
+        sums.append(losses.sum(1))
+        counts.append(asked.sum(1))
+    return scores(torch.cat(sums), torch.cat(counts), store.text_bytes)
+
+
+@torch.inference_mode()
+def by_group(model, store: Store, groups: Sequence[int], sizes: Sequence[int], settings: Settings,
+             dtype: torch.dtype = torch.float32) -> dict[int, Scores]:  # fmt: skip
+    """The scores of `measure` for each group of documents.
+
+    groups: each document's group; sizes: the bytes of its text. A document's nats are those of its tokens and of the
+    token that ends it. Errors are standard errors over documents; NaN where there is only one.
+    """
+    place, sums, counts = 1, np.zeros(store.documents), np.zeros(store.documents, np.int64)
+    for losses, asked in windows(model, store, settings, dtype):
+        found = losses[asked].numpy()
+        owner = np.searchsorted(store.starts, np.arange(place - 1, place - 1 + len(found)), side="right") - 1
+        sums += np.bincount(owner, found, store.documents)
+        counts += np.bincount(owner, minlength=store.documents)
+        place += len(found)
+    groups, sizes = np.asarray(groups), np.asarray(sizes)
+    return {group: scores(torch.from_numpy(sums[groups == group]), torch.from_numpy(counts[groups == group]),
+                          int(sizes[groups == group].sum()))
+            for group in sorted({*groups.tolist()}) if counts[groups == group].any()}  # fmt: skip
+
+
+def windows(model, store: Store, settings: Settings, dtype: torch.dtype) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """(nats (B, T) float64, whether they are asked for (B, T)) of all windows of a store, in its order."""
     model.config.check_next_token()
     model.eval()
     context = settings.context or min(model.config.context, 1024)
-    sums, counts = [], []
     for batch in whole(store, context, settings.rows):
         ids, targets, documents = (t.to(model.device) for t in batch)
         with torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32):
             losses = nats(model, model.hidden(ids, documents=documents), targets)
-        sums.append(losses.cpu().double().sum(1))  # not every device has float64
-        counts.append((targets != -100).sum(1).cpu())
-    return scores(torch.cat(sums), torch.cat(counts), store.text_bytes)
+        yield losses.cpu().double(), (targets != -100).cpu()  # not every device has float64
 
 
 def nats(model, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -60,7 +89,7 @@ def nats(model, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 def scores(sums: torch.Tensor, counts: torch.Tensor, text_bytes: int) -> Scores:
-    """Window sums of nats (N,) and token counts (N,) -> Scores."""
+    """Sums of nats (N,) and counts of tokens (N,), of windows or documents -> Scores."""
     tokens, mean = int(counts.sum()), (sums.sum() / counts.sum()).item()
     spread = (sums - mean * counts).square().sum().sqrt().item() / tokens
     numbers = {"loss": Number(mean, spread), "perplexity": Number(math.exp(mean), math.exp(mean) * spread)}
