@@ -70,6 +70,14 @@ def test_every_recipe_teaches_by_comments_and_tells_what_it_is(name):
     assert len(recipe.makes) <= 120 and len(recipe.budget) <= 140 and recipe.licence and recipe.data
 
 
+@pytest.mark.parametrize("page", ["recipes.md", "recipes.zh-CN.md"])
+def test_the_file_that_the_manual_shows_is_a_recipe(page, tmp_path):
+    shown = (Path(__file__).parents[1] / "docs" / page).read_text(encoding="utf-8").partition("```yaml\n")[2]
+    (tmp_path / "mine.yaml").write_text(shown.partition("```")[0], encoding="utf-8")
+    recipe = recipes.read(str(tmp_path / "mine.yaml"))
+    assert len(recipes.commands(recipe, tmp_path / "run")) == len(recipe.stages) == 3
+
+
 def test_without_a_name_all_recipes_are_listed(capsys):
     assert cli.main(["recipe"]) == 0
     shown = capsys.readouterr().out
