@@ -1,7 +1,8 @@
 """The usual script as it is, the same with one import changed, and `upwell finetune`, in turn, over several seeds.
 
     python bench/script.py --results FILE.jsonl                  five seeds; what FILE holds already is not run again
-    python bench/script.py --results FILE.jsonl --theirs 2       transformers' side over two seeds only
+    python bench/script.py --results FILE.jsonl --sides their --seeds 1 2       some sides and seeds only
+    python bench/script.py --results FILE.jsonl --untimed        for accuracy alone: the times of these do not count
     python bench/script.py --results FILE.jsonl --seconds 300    begins nothing after so many seconds
     python bench/script.py --results FILE.jsonl --markdown OUT   the table of what is there
 
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[1] / "tests" / "hf" / "usual_script.py"
@@ -32,7 +33,8 @@ SIDES = {"their": "the script as it is (transformers)", "ours": "one import chan
 
 @dataclass(frozen=True)
 class Run:
-    """One side with one seed. seconds: of training; whole: of the process; tokens: real ones that were learnt from."""
+    """One side with one seed. seconds: of training; whole: of the process; tokens: real ones that were learnt from;
+    timed: whether the machine was quiet."""
 
     side: str
     seed: int
@@ -40,6 +42,7 @@ class Run:
     seconds: float
     whole: float
     tokens: int
+    timed: bool = True
 
 
 # ---- data ----
@@ -129,20 +132,22 @@ def run(side: str, model: Path, folder: Path, seed: int, tokens: int) -> Run:
 
 def table(runs: list[Run]) -> str:
     """What was found, as Markdown."""
-    lines = ["| | seeds | accuracy | training, s | whole process, s | real tokens/s | times the script |",
+    lines = ["| | seeds (timed) | accuracy | training, s | whole process, s | real tokens/s | times the script |",
              "|---|---|---|---|---|---|---|"]  # fmt: skip
-    base = statistics.median(one.seconds for one in runs if one.side == "their")
+    base = statistics.median(one.seconds for one in runs if one.side == "their" and one.timed)
     for side, name in SIDES.items():
         some = [one for one in runs if one.side == side]
         if not some:
             continue
-        seconds, right = [one.seconds for one in some], [one.accuracy for one in some]
+        timed, right = [one for one in some if one.timed], [one.accuracy for one in some]
+        seconds = [one.seconds for one in timed]
         spread = f" ± {statistics.stdev(right):.3f}" if len(right) > 1 else ""
         lines.append(
-            f"| {name} | {len(some)} | {statistics.mean(right):.3f}{spread} ({min(right):.3f}-{max(right):.3f}) | "
+            f"| {name} | {len(some)} ({len(timed)}) | "
+            f"{statistics.mean(right):.3f}{spread} ({min(right):.3f}-{max(right):.3f}) | "
             f"{statistics.median(seconds):.1f} ({min(seconds):.1f}-{max(seconds):.1f}) | "
-            f"{statistics.median(one.whole for one in some):.1f} | "
-            f"{statistics.median(one.tokens / one.seconds for one in some):,.0f} | "
+            f"{statistics.median(one.whole for one in timed):.1f} | "
+            f"{statistics.median(one.tokens / one.seconds for one in timed):,.0f} | "
             f"{base / statistics.median(seconds):.2f} |"
         )
     return "\n".join(lines)
@@ -151,8 +156,9 @@ def table(runs: list[Run]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--theirs", type=int, default=0, help="seeds of transformers' side; 0: as many")
+    parser.add_argument("--sides", nargs="+", choices=list(SIDES), default=list(SIDES))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
+    parser.add_argument("--untimed", action="store_true")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--markdown", type=Path)
     asked = parser.parse_args()
@@ -163,8 +169,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder, slowest = Path(temporary), {}
         write_data(folder)
-        wanted = [(side, seed) for seed in range(1, asked.seeds + 1) for side in SIDES
-                  if side != "their" or seed <= (asked.theirs or asked.seeds)]  # fmt: skip
+        wanted = [(side, seed) for seed in asked.seeds for side in asked.sides]
         wanted = [one for one in wanted if one not in {(done.side, done.seed) for done in runs}]
         if wanted:
             upwell("prepare", str(folder / "all.jsonl"), "--out", str(folder / "prepared"), "--split", "given",
@@ -173,7 +178,7 @@ def main() -> None:
         for side, seed in wanted:
             if time.perf_counter() - begin + slowest.get(side, 0) > asked.seconds:
                 continue
-            runs.append(run(side, model, folder, seed, tokens))
+            runs.append(replace(run(side, model, folder, seed, tokens), timed=not asked.untimed))
             slowest[side] = runs[-1].whole + 5
             print(runs[-1], flush=True)
             with asked.results.open("a", encoding="utf-8") as file:

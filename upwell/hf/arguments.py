@@ -21,7 +21,8 @@ ONLY = {
     "optim": tuple(OPTIMIZERS), "lr_scheduler_type": tuple(SCHEDULES), "adam_epsilon": (1e-8,),
     "logging_strategy": ("no", "steps", "epoch"), "eval_strategy": ("no", "steps", "epoch"),
     "save_strategy": ("no", "steps", "epoch", "best"), "push_to_hub": (False,), "dataloader_drop_last": (False,),
-    "save_only_model": (False, True), "train_sampling_strategy": ("random", "group_by_length"),
+    "label_names": (None, ["labels"], ["start_positions", "end_positions"]),
+    "train_sampling_strategy": ("random", "group_by_length"),
 }  # fmt: skip
 
 

@@ -38,14 +38,14 @@ class Rows:
     """The rows as they were given, for a collator that wants more of them."""
 
     @classmethod
-    def of(cls, dataset: Any, task: Task, collator: Callable | None = None) -> "Rows":
-        """All rows of a dataset; DataError where it holds none, or a row lacks what is asked."""
+    def of(cls, dataset: Any, task: Task, collator: Callable | None = None, learning: bool = True) -> "Rows":
+        """All rows of a dataset; DataError where it holds none, or a row to learn from lacks what is asked."""
         check(dataset)
         pads = only_pads(collator)
         items = [dict(dataset[number]) for number in range(len(dataset))]
         if not pads:
             items = [{name: value for name, value in one.items() if not isinstance(value, str)} for one in items]
-        needed = task.columns if pads else ()
+        needed = task.columns if pads and learning else ()
         return cls(*told(items, task, needed), None if pads else items)
 
     def __len__(self) -> int:

@@ -48,14 +48,17 @@ class Output:
 
 
 class View:
-    """config.json as attributes, for reading."""
+    """config.json as attributes; pad_token_id may be set, and use_cache, of which nothing depends here."""
 
-    def __init__(self, keys: Mapping[str, Any]):
-        vars(self).update(keys)
+    def __init__(self, keys: Mapping[str, Any], model: "Model"):
+        vars(self).update(keys, _model=model)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise SettingsError(f"config.{name} cannot be set; give num_labels, id2label or problem_type to "
-                            "from_pretrained")
+        if name == "pad_token_id":
+            self._model.settle(self._model.transformer.config.with_(pad=value))
+        elif name != "use_cache":
+            raise SettingsError(f"config.{name} cannot be set; give num_labels, id2label or problem_type to "
+                                "from_pretrained")  # fmt: skip
 
 
 class Model(nn.Module):
@@ -83,7 +86,7 @@ class Model(nn.Module):
         c = self.transformer.config
         keys = plugs.find("model/families", c.family).to_hf(c)
         labels = {int(number): name for number, name in keys.get("id2label", {}).items()}
-        return View(keys | ({"id2label": labels, "num_labels": len(labels)} if labels else {}))
+        return View(keys | ({"id2label": labels, "num_labels": len(labels)} if labels else {}), self)
 
     @property
     def device(self) -> torch.device:

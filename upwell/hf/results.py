@@ -45,6 +45,8 @@ class TrainerState:
     best_global_step: int | None = None
     total: float = 0.0
     """Losses of all steps so far, summed."""
+    logged: tuple[int, float] = (0, 0.0)
+    """global_step and total at the last line of the log."""
     worse: int = 0
     """Evaluations since the best one."""
 

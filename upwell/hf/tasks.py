@@ -95,7 +95,7 @@ def label_batch(rows: Rows, c: Config) -> label.Batch:
     """One label, several or numbers a row, as the model's head says."""
     ids, mask, types = read(rows, c)
     labels = np.stack(rows["labels"]) if rows["labels"] else np.empty(0)
-    if c.head.problem == label.ONE:
+    if (c.head.problem or label.ONE) == label.ONE:
         labels = labels.reshape(len(ids)).astype(np.int64)
     else:
         labels = labels.reshape(len(ids), -1).astype(np.float32)

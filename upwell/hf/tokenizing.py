@@ -86,6 +86,8 @@ class Tokenizer:
     def __init__(self, found: own.Tokenizer, name: str, longest: int | None = None, side: str = "right"):
         said = json.loads(found.beside.get("tokenizer_config.json", "{}"))
         self.own, self.name_or_path, self.padding_side = found, name, side
+        self.inner = tokenizers.Tokenizer.from_str(found.definition)  # cuts and fills up, which the own one never does
+        self.inner.encode_special_tokens = True
         self.model_max_length = int(min(longest or said.get("model_max_length") or ENDLESS, ENDLESS))
         typed = str(said.get("tokenizer_class")).removesuffix("Fast") in TYPED
         names = ["input_ids", *["token_type_ids"] * typed, "attention_mask"]
@@ -138,7 +140,13 @@ class Tokenizer:
     def __call__(self, text: Any = None, text_pair: Any = None, **given: Any) -> Encoded:
         """One text, a list of texts, or words with is_split_into_words; with pairs where text_pair is given."""
         refuse("tokenizer", given, CALL)
-        text = given.get("text_target") if text is None else text
+        target = given.get("text_target")
+        if text is not None and target is not None:
+            given = given | {"text_target": None}
+            found = self(text, text_pair, **given)
+            found["labels"] = self(target, **given)["input_ids"]
+            return found
+        text = target if text is None else text
         words = bool(given.get("is_split_into_words"))
         single = not words and isinstance(text, str) or words and (not text or isinstance(text[0], str))
         firsts, seconds = ([text], [text_pair]) if single else (list(text), text_pair)
@@ -149,10 +157,9 @@ class Tokenizer:
 
     def _encoder(self, given: Mapping) -> tokenizers.Tokenizer:
         """The library's object that cuts and fills up as it is asked to."""
-        inner = tokenizers.Tokenizer.from_str(self.own.definition)
+        inner = self.inner
         inner.no_truncation()
         inner.no_padding()
-        inner.encode_special_tokens = True
         longest, cut = given.get("max_length"), given.get("truncation") or False
         if cut not in (False, "do_not_truncate"):
             if cut not in CUTS:
@@ -165,11 +172,15 @@ class Tokenizer:
         return inner
 
     def _filling(self, inner: tokenizers.Tokenizer, fixed: int | None, multiple: int | None) -> None:
+        inner.enable_padding(direction=self.padding_side, pad_id=self._padding(), pad_token=self.pad_token,
+                             length=fixed, pad_to_multiple_of=multiple)  # fmt: skip
+
+    def _padding(self) -> int:
+        """The id that fills rows up."""
         if self.pad_token_id is None:
             raise SettingsError(f"{self.name_or_path}: its tokenizer has no padding token; say which one it is, as in "
                                 "tokenizer.pad_token = tokenizer.eos_token")  # fmt: skip
-        inner.enable_padding(direction=self.padding_side, pad_id=self.pad_token_id, pad_token=self.pad_token,
-                             length=fixed, pad_to_multiple_of=multiple)  # fmt: skip
+        return self.pad_token_id
 
     def _columns(self, found: list[tokenizers.Encoding], given: Mapping, single: bool) -> Encoded:
         """The columns that were asked for."""
@@ -206,7 +217,7 @@ class Tokenizer:
         width = (max_length or self.model_max_length) if padding == "max_length" else max(map(len, ids))
         width = -(-width // pad_to_multiple_of) * pad_to_multiple_of if pad_to_multiple_of else width
         columns.setdefault("attention_mask", [[1] * len(one) for one in ids])
-        empty = {"input_ids": self.pad_token_id, "attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1}
+        empty = {"input_ids": self._padding(), "attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1}
         for name in (name for name in empty if name in columns and padding):
             columns[name] = [self._padded(plain(one), width, empty[name]) for one in columns[name]]
         return Encoded({name: tensor(name, values, return_tensors) for name, values in columns.items()}, [], False)

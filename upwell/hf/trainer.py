@@ -94,13 +94,14 @@ class Trainer:
         self.state = TrainerState(max_steps=steps, num_train_epochs=math.ceil(steps / self.per_epoch))
         if resume_from_checkpoint:
             self._resume(state, resume_from_checkpoint)
-        self.loop, self.settings, self.since = state, s, (self.state.global_step, self.state.total)
+        self.loop, self.settings = state, s
         if args.eval_on_start:
             self._evaluate()
         self.trackers = [tracking.opened(name, Path(args.output_dir), vars(args), terminal.warn)
                          for name in args.trackers]  # fmt: skip
         self._run(sampler)
-        metrics = self._speed("train", time.perf_counter() - begin, rows=steps * args.rows, steps=steps)
+        metrics = self._speed("train", time.perf_counter() - begin, rows=len(rows) * steps / self.per_epoch,
+                              steps=steps)  # fmt: skip
         mean = self.state.total / max(1, self.state.global_step)
         metrics |= {"train_loss": mean, "epoch": self.state.epoch}
         self._log(metrics)
@@ -149,10 +150,10 @@ class Trainer:
 
     def _log_step(self, report: loop.Report) -> None:
         """Mean loss since the last line, and the step's rate."""
-        step, total = self.since
+        step, total = self.state.logged
         rate = self.args.learning_rate * report.rate
         loss = (self.state.total - total) / (report.step - step)
-        self.since = (report.step, self.state.total)
+        self.state.logged = (report.step, self.state.total)
         self._log({"loss": loss, "grad_norm": report.norm, "learning_rate": rate, "epoch": self.state.epoch})
 
     def _log(self, values: Mapping[str, float]) -> None:
@@ -240,6 +241,7 @@ class Trainer:
         hub.save(replace(checkpoint, config=self.config), folder)
         if own is not None:
             own.save_pretrained(folder)
+            hub.told_anew(folder, ("tokenizer.json", "tokenizer_config.json"))
 
     def save_state(self) -> None:
         """Write trainer_state.json to output_dir."""
@@ -305,10 +307,7 @@ class Trainer:
 
     def _rows(self, dataset: Any, learning: bool = True) -> Rows:
         """A dataset's rows; the first ones with labels settle what a label is."""
-        task = self.task if learning else replace(self.task, columns=())
-        rows = Rows.of(dataset, task, self.collator)
-        if learning and not rows.labelled and rows.items is None:
-            raise SettingsError("found a training dataset without labels")
+        rows = Rows.of(dataset, self.task, self.collator, learning)
         if self.task is tasks.LABELS and rows.labelled:
             self.model.settle(tasks.settled(self.config, rows.columns["labels"]))
         if self.task is tasks.TAGS and rows.labelled and rows.items is None:
@@ -322,7 +321,7 @@ class Trainer:
                                 "the rows of its own tokenizer")  # fmt: skip
         return rows
 
-    def _speed(self, prefix: str, seconds: float, rows: int, steps: int) -> dict[str, float]:
+    def _speed(self, prefix: str, seconds: float, rows: float, steps: int) -> dict[str, float]:
         """How long something took."""
         return {f"{prefix}_runtime": round(seconds, 4), f"{prefix}_samples_per_second": round(rows / seconds, 3),
                 f"{prefix}_steps_per_second": round(steps / seconds, 3)}  # fmt: skip

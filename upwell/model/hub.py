@@ -246,7 +246,7 @@ def told_anew(folder: Path, names: Iterable[str]) -> None:
     """Hashes of files of a folder that were written again, in its upwell.yaml."""
     path = folder / "upwell.yaml"
     text = path.read_text(encoding="utf-8")
-    for name in names:
+    for name in (name for name in names if (folder / name).is_file()):
         text = re.sub(rf"^(  {re.escape(name)}: )[0-9a-f]{{64}}$", rf"\g<1>{sha256(folder / name)}", text, flags=re.M)
     write_file(path, text.encode())
 
