@@ -52,7 +52,9 @@ def test_a_minimum_length_bans_the_ends_until_it_is_reached():
 @pytest.mark.parametrize(
     "one",
     [filters.temperature(0.5), filters.top_k(2), filters.top_p(0.5), filters.repetition_penalty(1.5),
-     filters.banned([1]), filters.minimum_length(9, [1])],
+     filters.banned([1]), filters.minimum_length(9, [1]), filters.min_p(0.5), filters.typical(0.4),
+     filters.count_penalty(0.5, 0.25), filters.no_repeat(1), filters.dry(1.0, 2.0, 1), filters.bias([(2, 1.0)]),
+     filters.banned_sequences([[1, 2], [3]]), filters.forced([0, 1, 2])],
 )  # fmt: skip
 def test_a_filter_changes_neither_what_it_is_given_nor_the_rows_beside(one):
     logits, tokens = LOGITS.clone(), TOKENS.clone()
@@ -84,3 +86,52 @@ def test_without_wishes_and_for_the_likeliest_token_logits_stay_as_they_are():
 def test_a_banned_id_beyond_the_vocabulary_is_named():
     with pytest.raises(SettingsError, match="token id 4.*vocabulary's 4"):
         filters.compose(Settings(banned=(1, 4)), [1], ends=[], vocab=4)
+
+
+def test_presence_counts_once_and_frequency_each_time():
+    expected = LOGITS - torch.tensor([[0.75, 0.0, 0.0, 0.75], [0.0, 1.0, 0.0, 0.0]])
+    assert torch.equal(filters.count_penalty(0.5, 0.25)(TOKENS, LOGITS), expected)
+
+
+def test_counted_penalties_see_what_was_written_only_and_the_others_the_prompt_too():
+    both = filters.compose(Settings(presence_penalty=1.0, no_repeat=1), [0, 3], ends=[], vocab=4)
+    assert kept(both(torch.tensor([[1]]), LOGITS[:1])) == [[2]]
+    counted = filters.compose(Settings(temperature=0, presence_penalty=1.0), [0, 3], ends=[], vocab=4)
+    assert torch.equal(counted(torch.tensor([[1]]), LOGITS[:1]), LOGITS[:1] - torch.tensor([[0.0, 1.0, 0.0, 0.0]]))
+
+
+def slow_dry(ids, logits, strength, base, allowed, breakers):
+    """A walk over every earlier place of the last token, as its inventor describes it."""
+    costs = {}
+    for place in range(len(ids) - 1):
+        n = 0
+        while n <= place and ids[place - n] == ids[-1 - n] and ids[-1 - n] not in breakers:
+            n += 1
+        if n >= allowed and ids[place + 1] not in breakers:
+            costs[ids[place + 1]] = max(costs.get(ids[place + 1], 0.0), strength * base ** (n - allowed))
+    return [value - costs.get(id, 0.0) for id, value in enumerate(logits)]
+
+
+@pytest.mark.parametrize("allowed", [1, 2, 4])
+@pytest.mark.parametrize("breakers", [(), (2,)])
+def test_dry_costs_what_a_walk_over_all_places_says(allowed, breakers):
+    generator = torch.Generator().manual_seed(5)
+    tokens = torch.randint(0, 3, (200, 30), generator=generator)
+    logits = torch.randn(200, 6, generator=generator)
+    found = filters.dry(0.8, 1.75, allowed, breakers)(tokens, logits)
+    expected = [slow_dry(ids, row, 0.8, 1.75, allowed, breakers)
+                for ids, row in zip(tokens.tolist(), logits.tolist(), strict=True)]
+    torch.testing.assert_close(found, torch.tensor(expected))
+    assert not torch.equal(found, logits)
+
+
+def test_a_text_begins_with_what_is_forced_and_is_free_behind_it():
+    force = filters.forced([2, 0])
+    assert kept(force(NONE, LOGITS[:1])) == [[2]]
+    assert kept(force(torch.tensor([[2]]), LOGITS[:1])) == [[0]]
+    assert torch.equal(force(torch.tensor([[2, 0]]), LOGITS[:1]), LOGITS[:1])
+
+
+def test_a_bias_for_an_id_beyond_the_vocabulary_is_named():
+    with pytest.raises(SettingsError, match="logit_bias: found the token id 4"):
+        filters.compose(Settings(logit_bias=((4, 1.0),)), [1], ends=[], vocab=4)

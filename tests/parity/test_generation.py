@@ -9,7 +9,7 @@ from upwell.generation.engine import run
 from upwell.generation.scoring import logprobs_from
 from upwell.generation.session import Session
 from upwell.generation.stop import Stop
-from upwell.generation.strategies import greedy
+from upwell.generation.strategies import greedy, sample
 from upwell.model import hub
 from upwell.tokens.tokenizer import train
 
@@ -96,6 +96,17 @@ PAIRS = {
     "top_p_low": (filters.top_p(0.01), lambda: theirs.TopPLogitsWarper(0.01)),
     "penalty": (filters.repetition_penalty(1.4), lambda: theirs.RepetitionPenaltyLogitsProcessor(1.4)),
     "banned": (filters.banned([1, 8]), lambda: theirs.SuppressTokensLogitsProcessor([1, 8])),
+    "min_p": (filters.min_p(0.1), lambda: theirs.MinPLogitsWarper(0.1)),
+    "min_p_high": (filters.min_p(1.0), lambda: theirs.MinPLogitsWarper(1.0)),
+    "typical": (filters.typical(0.6), lambda: theirs.TypicalLogitsWarper(0.6)),
+    "typical_low": (filters.typical(0.01), lambda: theirs.TypicalLogitsWarper(0.01)),
+    "no_repeat_1": (filters.no_repeat(1), lambda: theirs.NoRepeatNGramLogitsProcessor(1)),
+    "no_repeat_2": (filters.no_repeat(2), lambda: theirs.NoRepeatNGramLogitsProcessor(2)),
+    "no_repeat_9": (filters.no_repeat(9), lambda: theirs.NoRepeatNGramLogitsProcessor(9)),
+    "sequences": (filters.banned_sequences([[3, 1], [2], [4, 4], [0, 1, 2]]),
+                  lambda: theirs.NoBadWordsLogitsProcessor([[3, 1], [2], [4, 4], [0, 1, 2]])),
+    "bias": (filters.bias(((3, 2.5), (9, -1.0))),
+             lambda: theirs.SequenceBiasLogitsProcessor([[[3], 2.5], [[9], -1.0]])),
     "minimum": (filters.minimum_length(9, [3]), lambda: theirs.MinLengthLogitsProcessor(9, 3)),
     "minimum_reached": (filters.minimum_length(4, [3]), lambda: theirs.MinLengthLogitsProcessor(4, 3)),
 }
@@ -108,19 +119,46 @@ def test_a_filter_gives_the_numbers_of_their_processor(name, spread):
     generator = torch.Generator().manual_seed(11)
     for _ in range(20):
         logits = spread * torch.randn(4, 50, generator=generator)
-        tokens = torch.randint(0, 50, (4, 6), generator=generator)
+        tokens = torch.randint(0, 5, (4, 8), generator=generator)
         assert torch.equal(ours(tokens, logits.clone()), their()(tokens, logits.clone()))
 
 
 def test_all_filters_together_give_what_their_processors_give_one_after_the_other():
-    settings = Settings(temperature=0.6, top_k=20, top_p=0.9, repetition_penalty=1.2, banned=(4,), min_new=5)
+    settings = Settings(temperature=0.6, top_k=20, top_p=0.9, min_p=0.05, typical=0.9, repetition_penalty=1.2,
+                        no_repeat=2, banned=(4,), min_new=5, logit_bias=((8, 1.5),))  # fmt: skip
     generator = torch.Generator().manual_seed(12)
     prompt, written = [1, 2, 3], torch.randint(0, 50, (1, 3), generator=generator)
     logits = 3 * torch.randn(1, 50, generator=generator)
     tokens = torch.cat([torch.tensor([prompt]), written], 1)
     expected = logits
-    for processor in (theirs.RepetitionPenaltyLogitsProcessor(1.2), theirs.SuppressTokensLogitsProcessor([4]),
+    for processor in (theirs.SequenceBiasLogitsProcessor([[[8], 1.5]]), theirs.RepetitionPenaltyLogitsProcessor(1.2),
+                      theirs.NoRepeatNGramLogitsProcessor(2), theirs.SuppressTokensLogitsProcessor([4]),
                       theirs.MinNewTokensLengthLogitsProcessor(3, 5, 0), theirs.TemperatureLogitsWarper(0.6),
-                      theirs.TopKLogitsWarper(20), theirs.TopPLogitsWarper(0.9)):
+                      theirs.TopKLogitsWarper(20), theirs.TopPLogitsWarper(0.9), theirs.MinPLogitsWarper(0.05),
+                      theirs.TypicalLogitsWarper(0.9)):
         expected = processor(tokens, expected)
     assert torch.equal(filters.compose(settings, prompt, [0], 50)(written, logits), expected)
+
+
+def test_draws_follow_the_distribution_of_their_processors(pair):
+    """Chi-square of first tokens at fixed seeds against what transformers' processors leave of its own logits."""
+    model, folder = pair
+    settings = Settings(temperature=0.9, top_k=8, top_p=0.95, min_p=0.02)
+    checkpoint, prompt, count = hub.load(folder), PROMPTS[0], 1500
+    logits = Session(checkpoint.model, [prompt], 1).logits
+    chain = filters.compose(settings, prompt, [END], VOCAB)
+    drawn = torch.zeros(VOCAB)
+    for seed in range(count):
+        search = sample.search(logits, chain, Stop(frozenset([END]), 1), sample.Settings(seed))
+        with pytest.raises(StopIteration) as end:
+            next(search)
+        drawn[end.value.value[0].tokens[0].id] += 1
+    ids = torch.tensor([prompt])
+    with torch.inference_mode():
+        expected = model(ids).logits[:, -1]
+    for processor in (theirs.TemperatureLogitsWarper(0.9), theirs.TopKLogitsWarper(8), theirs.TopPLogitsWarper(0.95),
+                      theirs.MinPLogitsWarper(0.02)):
+        expected = processor(ids, expected)
+    wanted = count * expected[0].softmax(-1)
+    assert drawn[wanted == 0].sum() == 0 and (wanted > 0).sum() > 1
+    assert ((drawn - wanted) ** 2 / wanted)[wanted > 0].sum() < 24.3    # 7 degrees of freedom, one in a thousand

@@ -46,8 +46,8 @@ class Settings:
     """By which factor the cost of a repetition grows with each token."""
     dry_allowed: int = 2
     """Tokens that may be repeated before it costs."""
-    dry_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
-    """A token that holds one of these strings ends a repetition."""
+    dry_breakers: tuple[str, ...] | None = None
+    """A token that holds one of these strings ends a repetition; default: a line end, colon, quotation mark or star."""
     logit_bias: tuple[tuple[int, float], ...] = ()
     """Pairs of a token id and a number that is added to its logit."""
     seed: int | None = None
@@ -101,7 +101,8 @@ class Settings:
     def __post_init__(self):
         for name in TEXTS:
             given = getattr(self, name)
-            object.__setattr__(self, name, (given,) if isinstance(given, str) else tuple(given))
+            if given is not None:
+                object.__setattr__(self, name, (given,) if isinstance(given, str) else tuple(given))
         for name in ("stop_ids", "banned"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         pairs = self.logit_bias.items() if isinstance(self.logit_bias, dict) else self.logit_bias
@@ -164,7 +165,7 @@ def _together(s: Settings):
         yield f"groups: found {s.groups}, expected a divisor of beams, which is {s.beams}"
     if s.best > 1 and s.strategy not in RANKING:
         yield f"best: found {s.best} with the strategy {s.strategy}, which has one text; expected {', '.join(RANKING)}"
-    elif s.best > s.beams:
+    elif s.best > s.beams > 0:
         yield f"best: found {s.best}, expected at most beams, which is {s.beams}"
     if s.must and s.strategy != "constrained":
         yield f"must: found it with the strategy {s.strategy}, expected constrained, which alone can promise it"
@@ -178,7 +179,7 @@ def _together(s: Settings):
 def _texts(s: Settings):
     """What is wrong with strings."""
     for name, (most, longest) in TEXTS.items():
-        given = getattr(s, name)
+        given = getattr(s, name) or ()
         if len(given) > most:
             yield f"{name}: found {len(given)} strings, expected at most {most}"
         for text in given[:most]:

@@ -15,6 +15,8 @@ from ..errors import UpwellError
 from .filters import NEVER, Filter, Spelled
 from .settings import Settings
 
+BREAKERS = ("\n", ":", '"', "*")         # where a repetition ends if nothing else is said
+
 
 class Spelling:
     """A tokenizer's tokens as bytes, and what is asked of them.
@@ -31,7 +33,8 @@ class Spelling:
         never = [self.never(s.never)] if s.never else []
         never += [self.grammar(s, ends)] if s.shaped else []
         begins = tuple(self.tokenizer.encode(s.begin)) if s.begin else ()
-        breakers = self.holding(text.encode() for text in s.dry_breakers) if s.dry else ()
+        breaking = BREAKERS if s.dry_breakers is None else s.dry_breakers
+        breakers = self.holding(text.encode() for text in breaking) if s.dry else ()
         return Spelled(tuple(never), tuple(sequences), begins, tuple(breakers))
 
     def phrases(self, texts: Iterable[str]) -> tuple[tuple[tuple[int, ...], ...], ...]:
@@ -48,8 +51,8 @@ class Spelling:
 
         def ban(tokens: Tensor, logits: Tensor) -> Tensor:
             logits = logits.index_fill(1, inside.to(logits.device), NEVER)
-            for row, ids in enumerate(tokens[:, max(0, tokens.shape[1] - reach) :].tolist()):
-                tail = b"".join(map(self.tokenizer.bytes_of, ids))
+            for row, ids in enumerate(tokens.tolist()):
+                tail = self._tail(ids, reach)
                 for string in wanted:
                     for known in range(1, min(len(string) - 1, len(tail)) + 1):
                         if tail.endswith(string[:known]):
@@ -88,6 +91,15 @@ class Spelling:
                     found.add(id)
                 at = whole.find(part, at + 1)
         return sorted(found)
+
+    def _tail(self, ids: list[int], least: int) -> bytes:
+        """The last bytes of a text, `least` or more where it has so many."""
+        tail = b""
+        for id in reversed(ids):
+            if len(tail) >= least:
+                break
+            tail = self.tokenizer.bytes_of(id) + tail
+        return tail
 
     @cached_property
     def _texts(self) -> list[bytes]:
