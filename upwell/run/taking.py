@@ -23,6 +23,7 @@ from .. import catalog, prepared, terminal, weights
 from ..errors import DataError, SettingsError, UpwellError
 from ..objectives import label
 from ..text import Document
+from ..text.readers import parallel
 from ..training.settings import Optim, Schedule
 from ..training.settings import Settings as Training
 from .settings import TASKS, Lora
@@ -94,6 +95,8 @@ class Taken:
                              for task, count in self.tasks.items())  # fmt: skip
             return (f"{self.data} holds several kinds of examples, {said}; take the others out, or name what is to be "
                     "learnt with --objective")  # fmt: skip
+        if unequal := uneven(self.data):
+            return unequal
         return (f"{self.data} does not tell for sure what is to be learnt from it; name it: --objective label, "
                 "instruct, causal, ...")  # fmt: skip
 
@@ -111,6 +114,20 @@ class Taken:
         writes = f"{writes}second one" if self.task == "pair" else ""
         return (f"no model is named; for {WHAT[self.task]} take {name}{fetched}{writes}: upwell finetune --data "
                 f"{self.data} --model {name}{more}")  # fmt: skip
+
+
+def uneven(data: Path) -> str:
+    """A sentence about two files of a folder that look parallel, but are not as long as each other; "" for others."""
+    files: dict[Path, list[Path]] = {}
+    for path in sorted(data.rglob("*")) if data.is_dir() and not is_prepared(data) else ():
+        if parallel.language(path) and path.is_file():
+            files.setdefault(path.with_suffix(""), []).append(path)
+    for two in files.values():
+        counts = [parallel._count(path) for path in two]
+        if len(two) == 2 and counts[0] != counts[1]:
+            told = " and ".join(f"{count:,} in {path}" for path, count in zip(two, counts, strict=True))
+            return f"expected as many lines in both parallel files, found {told}: their lines do not belong together"
+    return ""
 
 
 def is_prepared(data: Path) -> bool:
