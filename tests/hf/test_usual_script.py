@@ -56,6 +56,11 @@ def alone(tmp_path_factory):
     return {"PYTHONPATH": os.pathsep.join([str(folder), str(Path(upwell.__file__).parents[1])])}
 
 
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory):
+    return made.pretrained(tmp_path_factory.mktemp("masked"), "masked")
+
+
 def opens_equally(folder):
     """The same logits in upwell and in transformers, padding included."""
     import transformers
@@ -75,16 +80,16 @@ def learnt(told):
     assert told["epoch"] == 3
 
 
-def test_the_script_runs_on_a_masked_model_of_upwells(tmp_path, data):
-    told, said = run(SCRIPT, made.pretrained(tmp_path, "masked"), data, tmp_path / "out")
+def test_the_script_runs_on_a_masked_model_of_upwells(tmp_path, data, masked):
+    told, said = run(SCRIPT, masked, data, tmp_path / "out")
     learnt(told)
     complaints = [line for line in said.splitlines() if "[transformers]" in line and "LOAD REPORT" not in line]
     assert complaints == []
     opens_equally(tmp_path / "out")
 
 
-def test_the_script_runs_with_one_import_changed_where_transformers_is_not(tmp_path, data, changed, alone):
-    told, _ = run(changed, made.pretrained(tmp_path, "masked"), data, tmp_path / "out", environment=alone)
+def test_the_script_runs_with_one_import_changed_where_transformers_is_not(tmp_path, data, changed, alone, masked):
+    told, _ = run(changed, masked, data, tmp_path / "out", environment=alone)
     learnt(told)
     opens_equally(tmp_path / "out")
 

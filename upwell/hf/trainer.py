@@ -95,20 +95,20 @@ class Trainer:
         if resume_from_checkpoint:
             self._resume(state, resume_from_checkpoint)
         self.loop, self.settings = state, s
-        if args.eval_on_start:
-            self._evaluate()
         self.trackers = [tracking.opened(name, Path(args.output_dir), vars(args), terminal.warn)
                          for name in args.trackers]  # fmt: skip
+        if args.eval_on_start:
+            self._evaluate()
         self._run(sampler)
-        metrics = self._speed("train", time.perf_counter() - begin, rows=len(rows) * steps / self.per_epoch,
-                              steps=steps)  # fmt: skip
-        mean = self.state.total / max(1, self.state.global_step)
+        done = self.state.global_step
+        metrics = self._speed("train", time.perf_counter() - begin, len(rows) * done / self.per_epoch, done)
+        mean = self.state.total / max(1, done)
         metrics |= {"train_loss": mean, "epoch": self.state.epoch}
         self._log(metrics)
         for one in self.trackers:
             one.close()
         self._take_best()
-        return TrainOutput(self.state.global_step, mean, metrics)
+        return TrainOutput(done, mean, metrics)
 
     def _run(self, sampler: Sampler) -> None:
         """The loop, with a bar beside it."""
