@@ -172,7 +172,8 @@ class Local:
         strategy = plugs.find("generation/strategies", self._strategy(settings, likeliest(settings)))
         never = tuple(token for token in self.habits.banned if token < self.config.vocab)
         asked = replace(settings, banned=settings.banned + never) if never else settings
-        spelled = self.spelling.spelled(settings, ends, self.habits.sequences)
+        sequences = [ids for ids in self.habits.sequences if max(ids) < self.config.vocab]
+        spelled = self.spelling.spelled(settings, ends, sequences)
         first = self.habits.first if self.has_source else None
         filters = compose(asked, before, ends, self.config.vocab, first, spelled)
         stop = stopping(ends, settings.max_new, stops, self.tokenizer.bytes_of, settings.seconds)
