@@ -137,7 +137,7 @@ def _filled(line: str, out: Path, scale: float) -> list[str]:
     if words[:1] != ["upwell"] or len(words) < 2:
         raise SettingsError(f"expected a command as `upwell prepare ...`, found {line!r}")
     words = [_placed(word, out) for word in words[1:]]
-    return [_scaled(word, scale) if before in SCALED and scale != 1 else word
+    return [_scaled(before, word, scale) if before in SCALED and scale != 1 else word
             for before, word in zip(["", *words], words, strict=False)]  # fmt: skip
 
 
@@ -147,9 +147,10 @@ def _placed(word: str, out: Path) -> str:
     return re.sub(r"\{([a-z0-9-]+)\}", lambda found: str(folders.get(found[1], found[0])), word)
 
 
-def _scaled(word: str, scale: float) -> str:
+def _scaled(flag: str, word: str, scale: float) -> str:
+    """Whole steps, at least one; epochs may be a part of one."""
     value = float(word) * scale
-    return str(max(1, round(value))) if re.fullmatch(r"\d+", word) else f"{value:g}"
+    return f"{value:g}" if flag == "--epochs" else str(max(1, round(value)))
 
 
 def check(words: Sequence[str]) -> Any:
