@@ -52,12 +52,13 @@ class Counting:
         return batch
 
 
-def speed(trainer, model, examples: list[dict], collator: Counting, arguments, rows: int, steps: int) -> float:
+def speed(trainer, model, examples: list[dict], collator: Counting, arguments, rows: int, steps: int,
+          learning_rate: float = 5e-5) -> float:  # fmt: skip
     """Real tokens a second from the third step on."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         told = arguments(output_dir=folder, max_steps=steps, per_device_train_batch_size=rows, report_to=[],
-                         save_strategy="no", disable_tqdm=True, use_cpu=True)  # fmt: skip
+                         save_strategy="no", disable_tqdm=True, use_cpu=True, learning_rate=learning_rate)  # fmt: skip
         trainer(model, told, train_dataset=examples, data_collator=collator, callbacks=[clock]).train()
     return sum(collator.counts[2:steps]) / (clock.times[-1] - clock.times[1])
 

@@ -148,37 +148,21 @@ def ceiling() -> dict:
     return {"ceiling": max(ceiling())}
 
 
-def apart(call: str, cache: str) -> dict:
-    """Evaluate a call of this file in a process of its own; with its peak of resident memory in MB."""
-    code = (f"import sys, json, resource; sys.path.insert(0, {str(HERE)!r}); import train, torch; "
-            f"torch.set_num_threads({os.cpu_count()}); found = train.{call}; "
-            "found['memory'] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024; "
-            "print('RESULT', json.dumps(found))")  # fmt: skip
-    environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": cache, "PYTHONPATH": str(HERE.parent)}
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
-    found = [line for line in out.stdout.splitlines() if line.startswith("RESULT ")]
-    if out.returncode or not found:
-        raise SystemExit(f"{call} failed:\n{out.stderr[-3000:]}")
-    return json.loads(found[-1].removeprefix("RESULT "))
-
-
 def table(names: list[str], rounds: int, folder: str) -> list[str]:
     """Rows of a Markdown table."""
     from pretrain import spread
+    from turns import apart, in_turn
 
     lines = ["| work | side | real tokens/s | times the Trainer | share of the ceiling | peak memory, MB |",
              "|---|---|---|---|---|---|"]  # fmt: skip
     with tempfile.TemporaryDirectory() as cache:
-        top = apart("ceiling()", cache)["ceiling"]
+        top = apart("train", "ceiling()", cache)["ceiling"]
         for name in names:
             calls = {"their": f"theirs({folder!r}, {name!r})", "eager": f"ours({folder!r}, {name!r}, 'off')",
                      "compiled": f"ours({folder!r}, {name!r}, 'wait')"}  # fmt: skip
-            apart(calls["compiled"], cache)
-            found = {side: [] for side in calls}
-            for number in range(rounds):
-                for side, call in calls.items():
-                    found[side].append(apart(call, cache))
-                    print(f"{name}, round {number + 1}, {SIDES[side]}: {found[side][-1]}", flush=True)
+            apart("train", calls["compiled"], cache)
+            print(name, flush=True)
+            found = in_turn({side: ("train", call) for side, call in calls.items()}, rounds, cache)
             for side, values in found.items():
                 speeds, peer = [one["speed"] for one in values], [one["speed"] for one in found["their"]]
                 share = [one["operations"] / top for one in values if "operations" in one]

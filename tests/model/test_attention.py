@@ -7,7 +7,7 @@ import torch
 
 from upwell.model.attention import Attention
 from upwell.model.config import Config
-from upwell.model.masks import Apart, added, flexible, visible
+from upwell.model.masks import added, apart, flexible, runs, visible
 from upwell.model.positions import RelativeBias
 
 H, K, d, T = 4, 2, 8, 11
@@ -81,11 +81,21 @@ def test_flexattention_sees_the_same(case, cap):
 @pytest.mark.parametrize("window", [None, 3])
 def test_texts_that_stand_in_one_row_see_themselves_only(window):
     q, k, v = (part[:1] for part in parts(5))
-    got = Attention(SHAPE, False).attend(q, k, v, Apart((4, 6, 1), window, None), False)
+    got = Attention(SHAPE, False).attend(q, k, v, apart((4, 6, 1), False, window, None, "cpu"), False)
     ends = [4, 10, 11]
     text = [next(i for i, end in enumerate(ends) if t < end) for t in range(T)]
     want = written_out(q, k, v, lambda b, t, s: text[t] == text[s] and (window is None or abs(t - s) <= window))
     assert (got - want).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("case", [name for name, (*_, documents, _) in CASES.items() if documents is not None])
+@pytest.mark.parametrize("cap", [None, 5.0])
+def test_packed_documents_laid_side_by_side_see_the_same(case, cap):
+    causal, window, _, documents, sees = CASES[case]
+    q, k, v = parts(1)
+    attention = Attention(SHAPE.with_(attention_cap=cap), causal)
+    got = attention.attend(q, k, v, apart(runs(documents), causal, window, None, "cpu"), causal)
+    assert (got - written_out(q, k, v, sees, cap=cap)).abs().max() < 1e-5
 
 
 def test_a_single_query_behind_a_cache_sees_its_row_only():

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from .cache import Layer
 from .config import Config
-from .masks import Apart, Flexible
+from .dropout import kept, quick
+from .masks import Apart, Flexible, Over
 from .norms import RMSNorm
 from .positions import rotate
 
@@ -56,8 +57,13 @@ class Attention(nn.Module):
             k, v = cache.extend(k, v)
         return self.joined(self.attend(q, k.to(q.dtype), v.to(q.dtype), mask, self.causal and q.shape[2] > 1))
 
-    def over(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    def over(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | Over | None) -> Tensor:
         """Over another text, whose keys and values (B, K, S, d) `remember` has made."""
+        if isinstance(mask, Over):
+            q = Spread.apply(self.q(x)[0], mask.inside, mask.texts * mask.longest)
+            q = self.split(q.view(mask.texts, mask.longest, -1), self.heads)
+            y = self.attend(q, keys.to(q.dtype), values.to(q.dtype), mask.mask, False).transpose(1, 2)
+            return self.o(Gathered.apply(y.reshape(mask.texts * mask.longest, -1), mask.inside))[None]
         q = self.split(self.q(x), self.heads)
         return self.joined(self.attend(q, keys.to(q.dtype), values.to(q.dtype), mask, False))
 
@@ -85,8 +91,7 @@ class Attention(nn.Module):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | Apart | Flexible | None, causal: bool) -> Tensor:
         """(B, H, T, d), (B, K, S, d) twice -> (B, H, T, d). causal counts only without a mask."""
         if isinstance(mask, Apart):
-            texts = zip(*(t.split(mask.lengths, 2) for t in (q, k, v)), strict=True)
-            return torch.cat([self.attend(*text, mask.mask(text[0].shape[2], q.device), False) for text in texts], 2)
+            return self.attend_apart(q, k, v, mask)
         if isinstance(mask, Flexible):
             return self.attend_flexible(q, k, v, mask)
         if self.cap is not None:
@@ -97,9 +102,25 @@ class Attention(nn.Module):
             return F.scaled_dot_product_attention(grouped, k, v, mask, scale=self.scale).reshape(B, H, T, d)
         dropout = self.dropout if self.training else 0.0
         shared = H != k.shape[1]
+        bent = mask is not None and mask.requires_grad  # no fused kernel gives a gradient to a bias
+        if (dropout or bent) and not shared and quick(q):
+            return Weighed.apply(*narrowed(q, k, v), mask, causal and mask is None, self.scale or d**-0.5, dropout)
         return F.scaled_dot_product_attention(
             q, k, v, mask, dropout, is_causal=causal and mask is None, scale=self.scale, enable_gqa=shared
         )
+
+    def attend_apart(self, q: Tensor, k: Tensor, v: Tensor, mask: Apart) -> Tensor:
+        """The same of texts that stand one behind the other, table by table."""
+        B, H, T, d = q.shape
+        sizes = [table.texts * table.longest for table in mask.tables]
+        rows = (x.transpose(1, 2).reshape(B * T, -1) for x in narrowed(q, k, v))
+        q, k, v = (Spread.apply(x, mask.inside, sum(sizes)).split(sizes) for x in rows)
+        found = []
+        for number, (texts, longest, seen) in enumerate(mask.tables):
+            table = (x[number].view(texts, longest, -1, d).transpose(1, 2) for x in (q, k, v))
+            found.append(self.attend(*table, seen, self.causal and longest > 1).transpose(1, 2).reshape(-1, H * d))
+        joined = found[0] if len(found) == 1 else torch.cat(found)
+        return Gathered.apply(joined, mask.inside).view(B, T, H, d).transpose(1, 2)
 
     def attend_flexible(self, q: Tensor, k: Tensor, v: Tensor, mask: Flexible) -> Tensor:
         """The same by FlexAttention, compiled where it runs on a GPU."""
@@ -122,3 +143,77 @@ class Attention(nn.Module):
         if mask is not None:
             scores = scores.masked_fill(~mask, float("-inf"))
         return F.dropout(scores.softmax(-1, dtype=torch.float32).to(q.dtype), self.dropout, self.training) @ v
+
+
+def narrowed(*parts: Tensor) -> list[Tensor]:
+    """Parts in the number format that autocast gives to matrix products."""
+    device = parts[0].device.type
+    if not torch.is_autocast_enabled(device) or parts[0].dtype == torch.float64:
+        return list(parts)
+    return [part.to(torch.get_autocast_dtype(device)) for part in parts]
+
+
+class Spread(torch.autograd.Function):
+    """Rows (N, W) laid into the places `inside` (N,), each a place of its own, of (size, W); what is empty is 0."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, inside: Tensor, size: int) -> Tensor:
+        ctx.save_for_backward(inside)
+        return x.new_zeros(size, x.shape[1]).index_copy_(0, inside, x)
+
+    @staticmethod
+    def backward(ctx, slope: Tensor):
+        return Gathered.apply(slope, ctx.saved_tensors[0]), None, None
+
+
+class Gathered(torch.autograd.Function):
+    """The way back: (size, W) -> the rows at the places `inside`, (N, W)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, inside: Tensor) -> Tensor:
+        ctx.save_for_backward(inside)
+        ctx.size = len(x)
+        return x.index_select(0, inside)
+
+    @staticmethod
+    def backward(ctx, slope: Tensor):
+        return Spread.apply(slope, ctx.saved_tensors[0], ctx.size), None
+
+
+class Weighed(torch.autograd.Function):
+    """Attention written out, with dropout and with a gradient to what is added to the scores.
+
+    q, k, v (B, H, T or S, d); mask: True where a query sees a key, or a bias on the scores; causal: without a mask a
+    query sees what came before. torch's fused kernel on a CPU knows neither; its own way around draws and copies more.
+    """
+
+    @staticmethod
+    def forward(ctx, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, scale: float, dropout: float):
+        (B, H, T, d), S = q.shape, k.shape[2]
+        q, k, v = (q * scale).reshape(B * H, T, d), k.reshape(B * H, S, d), v.reshape(B * H, S, -1)
+        scores = torch.bmm(q, k.mT).view(B, H, T, S)
+        if mask is None and causal:
+            mask = torch.ones(T, S, dtype=torch.bool).tril()
+        if mask is not None:
+            scores = scores.masked_fill_(~mask, float("-inf")) if mask.dtype == torch.bool else scores.add_(mask)
+        shares = scores.softmax(-1)
+        noise = kept(shares.shape, dropout, shares.dtype) if dropout else None
+        weights = shares if noise is None else shares * noise
+        ctx.save_for_backward(q, k, v, shares, noise)
+        ctx.scale, ctx.mask = scale, None if mask is None or not mask.requires_grad else (mask.shape, mask.dtype)
+        return torch.bmm(weights.view(B * H, T, S), v).view(B, H, T, -1)
+
+    @staticmethod
+    def backward(ctx, slope: Tensor):
+        q, k, v, shares, noise = ctx.saved_tensors
+        B, H, T, S = shares.shape
+        slope = slope.reshape(B * H, T, -1).to(v.dtype)
+        weights = shares if noise is None else shares * noise
+        to_v = torch.bmm(weights.view(B * H, T, S).mT, slope).view(B, H, S, -1)
+        to_weights = torch.bmm(slope, v.mT).view(B, H, T, S)
+        to_shares = to_weights if noise is None else to_weights.mul_(noise)
+        to_scores = torch._softmax_backward_data(to_shares, shares, -1, shares.dtype)
+        to_mask = None if ctx.mask is None else to_scores.sum_to_size(ctx.mask[0]).to(ctx.mask[1])
+        to_scores = to_scores.view(B * H, T, S)
+        to_q = torch.bmm(to_scores, k).mul_(ctx.scale).view(B, H, T, -1)
+        return to_q, torch.bmm(to_scores.mT, q).view(B, H, S, -1), to_v, to_mask, None, None, None

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from .attention import Attention
 from .cache import Layer
 from .config import Config
+from .dropout import Dropout
 from .norms import norm
 
 
@@ -81,7 +82,7 @@ class Block(nn.Module):
         self.ffn = Mixture(c) if c.experts and number not in c.dense_layers else FeedForward(c)
         both = c.norm_place == "both"
         self.attn_norm, self.ffn_norm = norm(c) if both else nn.Identity(), norm(c) if both else nn.Identity()
-        self.dropout = nn.Dropout(c.dropout) if c.dropout else nn.Identity()
+        self.dropout = Dropout(c.dropout) if c.dropout else nn.Identity()
 
     def forward(self, x: Tensor, mask: Tensor | None, rotary, cache: Layer | None, other=None) -> Tensor:
         """other: keys, values and mask of the encoder's text."""

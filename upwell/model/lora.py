@@ -58,14 +58,36 @@ class Adapted(nn.Module):
         device = next(iter(base.state_dict().values())).device
         self.a = nn.Parameter(torch.zeros(rank, base.in_features, device=device))
         self.b = nn.Parameter(torch.zeros(base.out_features, rank, device=device))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout, self.held = nn.Dropout(dropout), None
 
     def forward(self, x: Tensor) -> Tensor:
+        if not self.merged and self.together(x):
+            return self.product(x)
         y = self.base(x)
         if self.merged:
             return y
         low = F.linear(self.dropout(x).to(self.a.dtype), self.a)
         return y + (F.linear(low, self.b) * self.scale).to(y.dtype)
+
+    def together(self, x: Tensor) -> bool:
+        """Whether matrix and adapter are one step of autograd: where the matrix is frozen and nothing is dropped."""
+        plain = type(self.base) is nn.Linear and not self.base.weight.requires_grad and torch.is_grad_enabled()
+        drops = self.training and self.dropout.p > 0
+        return plain and not drops and x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+    def product(self, x: Tensor) -> Tensor:
+        """The same in one step of autograd, under autocast in its number format."""
+        low, bias = torch.is_autocast_enabled("cpu") and x.dtype != torch.float64, self.base.bias
+        dtype = torch.get_autocast_dtype("cpu") if low else torch.promote_types(x.dtype, self.a.dtype)
+        held = self.held is not None and self.held.dtype == dtype
+        weight = self.held if held else self.base.weight.to(dtype)
+        y = Product.apply(x.reshape(-1, x.shape[-1]).to(dtype), weight, self.a, self.b, self.scale)
+        y = y.view(*x.shape[:-1], -1)
+        return y if bias is None else y + bias.to(dtype)
+
+    def __getstate__(self) -> dict:
+        """Copies hold no second form of the matrix."""
+        return self.__dict__ | {"held": None}
 
     @property
     def rank(self) -> int:
@@ -84,6 +106,38 @@ class Adapted(nn.Module):
             self.base = self.base.floating()
         weight = self.base.weight
         weight.copy_((weight.float() + sign * self.delta().float()).to(weight.dtype))
+
+
+class Product(torch.autograd.Function):
+    """x (N, in) @ (weight + scale * b @ a).T -> (N, out), with gradients to x, a and b; weight has the format of x."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, a: Tensor, b: Tensor, scale: float) -> Tensor:
+        with torch.autocast("cpu", enabled=False):
+            low = x @ a.to(x.dtype).T
+            ctx.save_for_backward(x, weight, a, b, low)
+            ctx.scale = scale
+            return torch.addmm(x @ weight.T, low, b.to(x.dtype).T, alpha=scale)
+
+    @staticmethod
+    def backward(ctx, slope: Tensor):
+        x, weight, a, b, low = ctx.saved_tensors
+        to_low = (slope @ b.to(x.dtype)).mul_(ctx.scale)
+        to_x = (slope @ weight).addmm_(to_low, a.to(x.dtype)) if ctx.needs_input_grad[0] else None
+        to_b = (slope.T @ low).to(b.dtype).mul_(ctx.scale)
+        return to_x, None, (to_low.T @ x).to(a.dtype), to_b, None
+
+
+def hold(model: Transformer, dtype: torch.dtype) -> None:
+    """Frozen matrices with adapters are held in the format of matrix products too, in place, on a CPU.
+
+    Otherwise every pass would round them anew. It takes half as much memory as they do in float32, while it trains.
+    """
+    for part in adapters(model).values():
+        plain = type(part.base) is nn.Linear and type(part.base.weight) is nn.Parameter
+        plain = plain and not part.base.weight.requires_grad and part.held is None
+        if plain and part.base.weight.device.type == "cpu" and part.base.weight.dtype != dtype:
+            part.held = part.base.weight.detach().to(dtype)
 
 
 def wrap(model: Transformer, s: Lora, seed: int = 0) -> Transformer:
@@ -153,7 +207,7 @@ def merge(model: Transformer) -> Transformer:
     for part in adapters(model).values():
         if not part.merged:
             part.shift(1)
-            part.merged = True
+            part.merged, part.held = True, None
     return model
 
 
@@ -162,7 +216,7 @@ def unmerge(model: Transformer) -> Transformer:
     for part in adapters(model).values():
         if part.merged:
             part.shift(-1)
-            part.merged = False
+            part.merged, part.held = False, None
     return model
 
 

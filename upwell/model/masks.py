@@ -1,26 +1,84 @@
 """Who sees whom: one rule for causal, bidirectional, padded, packed and windowed attention, cached or not."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
+class Over(NamedTuple):
+    """Queries that stand one behind the other without padding, texts (B) of at most T; keys of others in rows."""
+
+    texts: int
+    longest: int
+    inside: Tensor
+    """(N,): the place of each query in (B, T)."""
+    mask: Tensor | None
+    """Which keys each text sees, as `padded` gives it."""
+
+
+ALIKE = 0.75  # texts that are shorter than this share of the longest one of a table have a table of their own
+
+
+class Table(NamedTuple):
+    """Texts of about one length, side by side."""
+
+    texts: int
+    longest: int
+    mask: Tensor | None
+    """What `Attention.attend` needs for them."""
+
+
 class Apart(NamedTuple):
-    """Texts that stand one behind the other in one row without padding, each of which sees itself only."""
+    """Texts that stand one behind the other without padding, in one row or several, each of which sees itself only.
 
-    lengths: tuple[int, ...]
-    """Tokens of each."""
-    window: int | None
-    """How far a token sees to each side."""
-    bias: Tensor | None
-    """Added to the scores of each text: (1, H, longest, longest)."""
+    For attention they are laid into tables of (texts, longest) places, all tables one behind the other.
+    """
 
-    def mask(self, n: int, device) -> Tensor | None:
-        """What `Attention.attend` needs for one text of n tokens."""
-        place = torch.arange(n, device=device)
-        seen = None if self.window is None or n <= self.window else visible(place, place, False, self.window)
-        return added(seen, None if self.bias is None else self.bias[..., :n, :n])
+    tables: tuple[Table, ...]
+    inside: Tensor
+    """(N,): the place of each token in the tables."""
+
+
+def apart(lengths: Sequence[int], causal: bool, window: int | None, bias: Tensor | None, device) -> Apart:
+    """lengths: tokens of each text, in order. window: as `visible`; bias (1, H, longest, longest): added to scores."""
+    each = torch.tensor(lengths)
+    order, tables, begins, size = each.argsort(descending=True, stable=True), [], torch.empty_like(each), 0
+    ranked = each[order].tolist()
+    first = 0
+    while first < len(ranked):
+        longest = ranked[first]
+        last = first
+        while last < len(ranked) and ranked[last] >= ALIKE * longest:
+            last += 1
+        begins[order[first:last]] = size + torch.arange(last - first) * longest
+        tables.append(Table(last - first, longest, seen_in_table(ranked[first:last], causal, window, bias, device)))
+        size, first = size + (last - first) * longest, last
+    ends = each.cumsum(0)
+    inside = torch.arange(int(ends[-1])) + (begins - (ends - each)).repeat_interleave(each)
+    return Apart(tuple(tables), inside.to(device))
+
+
+def seen_in_table(lengths: Sequence[int], causal: bool, window: int | None, bias: Tensor | None, device):
+    """Who sees whom in a table of texts of these lengths, the longest one first; what is causal sees no padding."""
+    n = lengths[0]
+    place = torch.arange(n, device=device)
+    narrow, padded = window is not None and n > window, lengths[-1] < n
+    if not causal and padded:
+        real = place < torch.tensor(lengths, device=device)[:, None]
+        seen = visible(place, place, False, window, real) if narrow else real[:, None, None]
+    else:
+        seen = visible(place, place, causal, window) if narrow or causal and bias is not None else None
+    return added(seen, None if bias is None else bias[..., :n, :n])
+
+
+def runs(documents: Tensor) -> list[int]:
+    """The lengths of the documents of packed rows (B, T), row by row."""
+    begins = torch.ones_like(documents, dtype=torch.bool)
+    begins[:, 1:] = documents[:, 1:] != documents[:, :-1]
+    starts = begins.flatten().nonzero().flatten()
+    return torch.diff(starts, append=starts.new_tensor([documents.numel()])).tolist()
 
 
 def visible(

@@ -11,9 +11,11 @@ from torch.nn import functional as F
 
 from ..errors import SettingsError
 from . import masks
+from .attention import Gathered, Spread
 from .blocks import Block
 from .cache import CHUNK, Cache
 from .config import Config, Head
+from .dropout import Dropout
 from .heads import Top, outputs
 from .norms import norm
 from .positions import RelativeBias, angles, speeds, waves, within_documents, without_padding
@@ -51,19 +53,31 @@ class Stack(nn.Module):
         self.places = embedding(c.context + c.position_offset, c.width) if c.positions == "learned" else None
         self.types = embedding(c.token_types, c.width) if c.token_types else None
         self.embed_norm = norm(c) if c.embed_norm else nn.Identity()
-        self.dropout = nn.Dropout(c.dropout) if c.dropout else nn.Identity()
+        self.dropout = Dropout(c.dropout) if c.dropout else nn.Identity()
         self.bias = RelativeBias(c, not causal) if c.positions == "relative" else None
         self.blocks = nn.ModuleList(Block(c, number, causal, crossed) for number in range(layers))
         self.norm = norm(c) if c.last_norm else nn.Identity()
 
     def forward(self, x: Tensor, r: Reading) -> Tensor:
-        """Where compiled blocks do not want one shape each time, an encoder leaves padding out: it gives zeros."""
-        compiled = self.blocks[0]._compiled_call_impl is not None
-        if r.real is None or r.documents is not None or self.causal or compiled:
+        """Padding is left out, and gives zeros; only compiled blocks, which want few shapes, compute it."""
+        if r.real is None or r.documents is not None or r.cache is not None:
             return self.through(x, r)
-        lengths, types = tuple(r.real.sum(1).tolist()), None if r.types is None else r.types[r.real][None]
-        y = self.through(x[r.real][None], Reading(r.positions[r.real][None], types=types, lengths=lengths))
-        return y.new_zeros(*x.shape[:2], y.shape[-1]).masked_scatter(r.real[..., None], y)
+        if self.compiled:
+            alike = self.causal and not (r.real[:, 1:] & ~r.real[:, :-1]).any()  # nothing sees what stands behind it
+            return self.through(x, r._replace(real=None) if alike else r)
+        B, T = r.real.shape
+        inside = r.real.flatten().nonzero().flatten()
+        types = None if r.types is None else r.types.expand(B, T).flatten()[inside][None]
+        other = None if r.other is None else [(k, v, masks.Over(B, T, inside, seen)) for k, v, seen in r.other]
+        left = Reading(r.positions.expand(B, T).flatten()[inside][None], types=types, other=other,
+                       lengths=tuple(r.real.sum(1).tolist()))  # fmt: skip
+        y = self.through(Gathered.apply(x.reshape(B * T, -1), inside)[None], left)
+        return Spread.apply(y[0], inside, B * T).view(B, T, -1)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the blocks run compiled."""
+        return self.blocks[0]._compiled_call_impl is not None or torch.compiler.is_compiling()
 
     def through(self, x: Tensor, r: Reading) -> Tensor:
         """x through all blocks."""
@@ -90,10 +104,11 @@ class Stack(nn.Module):
     def mask(self, r: Reading, windowed: bool, dtype) -> Tensor | masks.Apart | masks.Flexible | None:
         """Who sees whom; None where `Attention` knows it by itself, which is faster."""
         window, T, device = self.config.window if windowed else None, r.positions.shape[-1], r.positions.device
-        if r.lengths:
-            place = torch.arange(max(r.lengths), device=device)
+        lengths = r.lengths or (masks.runs(r.documents) if self.torn(r) else ())
+        if lengths:
+            place = torch.arange(max(lengths), device=device)
             bias = None if self.bias is None else self.bias(place, place)[None].to(dtype)
-            return masks.Apart(r.lengths, window, bias)
+            return masks.apart(lengths, self.causal, window, bias, device)
         if r.documents is not None and self.bias is None and self.flexible(device):
             return masks.flexible(self.causal, window, r.real, r.documents)
         if r.cache is None:  # padding shifts places, so who sees whom goes by the columns
@@ -110,6 +125,11 @@ class Stack(nn.Module):
             return seen
         bias = self.bias(r.positions, r.positions if r.cache is None else keys).to(dtype)
         return masks.added(seen, bias if bias.dim() == 4 else bias[None])
+
+    def torn(self, r: Reading) -> bool:
+        """Whether packed rows are looked at one document after the other: on a CPU, where no block is compiled."""
+        alone = r.documents is not None and r.real is None and r.cache is None
+        return alone and not self.compiled and r.documents.device.type == "cpu"
 
     def flexible(self, device: torch.device) -> bool:
         """Whether packed rows go through FlexAttention, which knows no dropout."""

@@ -72,16 +72,17 @@ def pieces(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor,
            dtype: torch.dtype, wanted: list[bool]):  # fmt: skip
     """hidden (N, D), weight (V, D), bias (V,), targets (N,) -> (sum, its gradients to hidden, weight and bias).
 
-    wanted: whether the first three need a gradient; None stands for one that is not needed.
+    wanted: whether the first three need a gradient; None stands for one that is not needed. Places that ask nothing
+    are not computed.
     """
     rows = max(1, PIECE // len(weight))
+    asked = (targets != -100).nonzero().flatten()
     narrow = weight.to(dtype)
     total = hidden.new_zeros((), dtype=torch.promote_types(hidden.dtype, torch.float32))
-    to_hidden = torch.empty_like(hidden) if wanted[0] else None
+    to_hidden = torch.zeros_like(hidden) if wanted[0] else None
     to_weight = torch.zeros_like(weight) if wanted[1] else None
     to_bias = torch.zeros_like(bias) if wanted[2] else None
-    for begin in range(0, len(hidden), rows):
-        part = slice(begin, begin + rows)
+    for part in asked.split(rows):
         h = hidden[part].to(dtype)
         z = (h @ narrow.T).to(total.dtype)
         value, slope = piece(z if bias is None else z.add_(bias), targets[part], cap, smoothing)
@@ -90,7 +91,7 @@ def pieces(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor,
             to_bias += slope.sum(0)
         slope = slope.to(dtype)
         if to_hidden is not None:
-            to_hidden[part] = slope @ narrow
+            to_hidden[part] = (slope @ narrow).to(to_hidden.dtype)
         if to_weight is None:
             continue
         if dtype == to_weight.dtype:
@@ -104,15 +105,12 @@ def piece(z: Tensor, targets: Tensor, cap: float | None, smoothing: float = 0.0)
     """Raw logits (n, V), overwritten, and targets (n,) -> (sum, its gradient to them)."""
     bent = z.div_(cap).tanh_() if cap else None
     logp = torch.log_softmax(bent * cap if cap else z, -1)
-    asked = (targets != -100)[:, None]
-    at, V = targets.clamp(min=0)[:, None], z.shape[-1]
-    total = -(logp.gather(1, at) * asked).sum()
+    at, V = targets[:, None], z.shape[-1]
+    total = -logp.gather(1, at).sum()
     if smoothing:
-        total = (1 - smoothing) * total - smoothing / V * (logp.sum(1, keepdim=True) * asked).sum()
+        total = (1 - smoothing) * total - smoothing / V * logp.sum()
     slope = logp.exp_()
     slope.scatter_add_(1, at, torch.full_like(at, -1, dtype=slope.dtype) * (1 - smoothing))
     if smoothing:
         slope -= smoothing / V
-    if not bool(asked.all()):
-        slope *= asked
     return total, slope if bent is None else slope.mul_(bent.square_().neg_().add_(1))

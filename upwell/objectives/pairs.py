@@ -187,7 +187,8 @@ def loss(model, batch: PairBatch | Batch, settings: Settings) -> "Tensor":
     from . import _entropy  # torch is needed only here
 
     if isinstance(batch, PairBatch):
-        hidden = model.hidden(batch.ids, source=batch.source, source_mask=batch.source_mask)
+        hidden = model.hidden(batch.ids, mask=batch.targets != IGNORE, source=batch.source,
+                              source_mask=batch.source_mask)  # fmt: skip
     else:
         hidden = model.hidden(batch.ids, documents=batch.documents)
     return _entropy.of_words(model, hidden, batch.targets, settings.smoothing)[None]

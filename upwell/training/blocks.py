@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from ..model.dropout import Dropout
+
 
 def stacks(model: nn.Module) -> list[nn.Module]:
     """The encoder and the decoder, where there are."""
@@ -23,7 +25,7 @@ def blocks(model: nn.Module) -> list[nn.Module]:
 def drop(model: nn.Module, share: float) -> None:
     """Leave out so much behind each part of a block and behind the embedding, in place of what the config says."""
     for part in (*stacks(model), *blocks(model)):
-        part.dropout = nn.Dropout(share) if share else nn.Identity()
+        part.dropout = Dropout(share) if share else nn.Identity()
 
 
 def remember_less(model: nn.Module) -> None:

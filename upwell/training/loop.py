@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..errors import UpwellError
+from ..model import lora
 from . import blocks, compiling, optim, precision, schedule
 from .averaging import Average
 from .memory import keep_freed_memory
@@ -97,6 +98,7 @@ def train(
 def dressed(state: State, s: Settings, dtype: torch.dtype) -> None:
     """Change the model's blocks as the settings want them, in place, and begin what the state lacks for that."""
     model = state.model.train()
+    lora.hold(model, dtype)
     if s.dropout is not None:
         blocks.drop(model, s.dropout)
     if s.precision == "float8":

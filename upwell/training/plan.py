@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..model import lora
 from . import blocks
 from .loop import Pass, cut, move
 from .memory import keep_freed_memory
@@ -184,6 +185,7 @@ def look(model: nn.Module, objective: Any, options: Any, batch: Any, s: Settings
     The model is as before, without gradients. An objective that couples rows is looked at whole.
     """
     keep_freed_memory()
+    lora.hold(model, dtype)
     return Look(*counted(model, s, batch), *line(model, objective, options, batch, s, dtype, seconds, room))
 
 
@@ -191,6 +193,7 @@ def counted(model: nn.Module, s: Settings, batch: Any) -> tuple[int, ...]:
     """What needs no pass: the first fields of a Look."""
     learning = sum(bytes_of(p) for p in model.parameters() if p.requires_grad)
     weights = sum({t.data_ptr(): bytes_of(t) for t in (*model.parameters(), *model.buffers())}.values())
+    weights += sum(bytes_of(part.held) for part in lora.adapters(model).values() if part.held is not None)
     average = sum(4 * p.numel() for p in model.parameters() if p.requires_grad) if s.average else 0
     data = sum(bytes_of(t) for t in batch if t is not None)
     kept = remembered(model, s.optim) + average

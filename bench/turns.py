@@ -1,0 +1,37 @@
+"""Sides of a benchmark in turn: each in a process of its own, with its peak of memory; what both tables share.
+
+    found = apart("train", "ours(...)", cache)          # what the call gives, a dict, and its "memory" in MB
+    rounds = in_turn({side: (module, call)}, 3, cache)  # {side: [a dict of each round]}
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def apart(module: str, call: str, cache: str) -> dict:
+    """Evaluate a call of a file beside this one in a process of its own; with its peak of resident memory in MB."""
+    code = (f"import sys, json, resource; sys.path.insert(0, {str(HERE)!r}); import {module}, torch; "
+            f"torch.set_num_threads({os.cpu_count()}); found = {module}.{call}; "
+            "found['memory'] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024; "
+            "print('\\nRESULT', json.dumps(found))")  # fmt: skip
+    environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": cache, "PYTHONPATH": str(HERE.parent)}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    found = [line for line in out.stdout.splitlines() if line.startswith("RESULT ")]
+    if out.returncode or not found:
+        raise SystemExit(f"{call} failed:\n{out.stdout[-1000:]}\n{out.stderr[-3000:]}")
+    return json.loads(found[-1].removeprefix("RESULT "))
+
+
+def in_turn(sides: dict[str, tuple[str, str]], rounds: int, cache: str) -> dict[str, list[dict]]:
+    """What each side's (module, call) gives in each round; every round asks all sides one after the other."""
+    found = {side: [] for side in sides}
+    for number in range(rounds):
+        for side, (module, call) in sides.items():
+            found[side].append(apart(module, call, cache))
+            print(f"round {number + 1}, {side}: {found[side][-1]}", flush=True)
+    return found
