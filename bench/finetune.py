@@ -45,7 +45,8 @@ class Work:
 WORKS = {
     "topics": Work("minilm-l6", 16, 20, 512, 1500, 5e-5, "--objective label --learn.cut --training.rows 16",
                    "transformers' Trainer"),
-    "translation": Work("", 32, 10, 256, 1500, 5e-4, "--objective pairs --learn.cut --training.rows 32",
+    "translation": Work("", 32, 10, 256, 1500, 5e-4, "--objective pairs --learn.cut --training.rows 32 "
+                        "--training.compile off",
                         "Seq2SeqTrainer"),
     "chats": Work("smollm2-135m", 8, 5, 512, 400, 2e-4, "--objective instruct --learn.long cut --training.rows 3 "
                   "--lora.rank 16 --lora.alpha 32 --lora.dropout 0", "peft and Trainer"),
@@ -75,7 +76,7 @@ def records(name: str) -> list[dict]:
         while len(made) < WORKS[name].examples:
             some = [found.pop() for _ in range(choose.randint(1, 8))]
             made.append({"source": "\n".join(one["source"] for one in some), "source_language": "en",
-                         "target": "\n".join(one["text"] for one in some), "target_language": "zh"})  # fmt: skip
+                         "target": "\n".join(one["target"] for one in some), "target_language": "zh"})  # fmt: skip
         return made
     found = [one for one in lines("wiki-intros", "en") if one["label"]]
     random.Random(1).shuffle(found)
