@@ -102,6 +102,14 @@ def test_one_domain_is_not_told_twice_and_some_pairs_lie_evenly(backend):
     assert translation.spread(list(range(10)), 4) == [0, 2, 5, 7] and translation.spread([1, 2], 0) == [1, 2]
 
 
+def test_pairs_that_share_a_side_with_a_learnt_one_are_left_out():
+    held = documents()
+    learnt = [Document("x", "y:1", fields={"task": "pair", "source": "Other.", "target": GERMAN[1]}),
+              Document("x", "y:2", fields={"task": "pair", "source": ENGLISH[3], "target": "Anderes."})]  # fmt: skip
+    assert translation.unseen(held, learnt) == ([held[1], held[3]], 2)
+    assert translation.unseen(held, held[:1]) == (held[1:], 0)
+
+
 def test_pairs_are_wanted(backend):
     with pytest.raises(DataError, match="found no held-out pairs"):
         translation.measure(backend, documents()[:1], translation.Settings())

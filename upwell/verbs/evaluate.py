@@ -32,6 +32,7 @@ from upwell.errors import DataError
 
 MOST_GROUPS = 30
 TRANSLATED_AT_ONCE = 64  # rows of the engine
+PARTS = ("heldout", "train")
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,9 @@ def translated(checkpoint, folder: Path, data: Path, settings: Settings):
     way = way_of(folder)
     backend = Local(checkpoint, rows=TRANSLATED_AT_ONCE)
     try:
-        pairs = list(prepared.documents_of(data / "heldout.jsonl"))
+        pairs, known = translation.unseen(*(prepared.documents_of(data / f"{part}.jsonl") for part in PARTS))
+        if known:
+            terminal.warn(f"{known:,} held-out pairs share a side with a learnt one; they are not translated.")
         return translation.measure(backend, pairs, translation.Settings(settings.items, settings.beams, way))
     finally:
         backend.close()

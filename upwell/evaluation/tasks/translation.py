@@ -70,7 +70,7 @@ def measure(backend, documents: Sequence[Document], settings: Settings) -> Trans
     pair is passed over. DataError where no pair is among them, ServiceError without sacrebleu.
     """
     check()
-    chosen = spread([one for one in documents if (one.fields or {}).get("task") == "pair"], settings.items)
+    chosen = spread([one for one in documents if is_pair(one)], settings.items)
     if not chosen:
         raise DataError("found no held-out pairs to translate; expected data such as `upwell prepare ui-pairs`")
     begin, found, tokens = time.perf_counter(), [], 0
@@ -99,6 +99,19 @@ def check() -> None:
         import sacrebleu  # noqa: F401
     except ImportError:
         raise ServiceError("BLEU and chrF need the package sacrebleu: pip install 'upwell[evaluate]'") from None
+
+
+def unseen(documents: Iterable[Document], learnt: Iterable[Document]) -> tuple[list[Document], int]:
+    """The pairs of which neither side stands in a learnt pair, and how many others there are."""
+    known = {(side, one.fields[side]) for one in learnt if is_pair(one) for side in ("source", "target")}
+    found = [one for one in documents if is_pair(one)]
+    kept = [one for one in found if not any((side, one.fields[side]) in known for side in ("source", "target"))]
+    return kept, len(found) - len(kept)
+
+
+def is_pair(document: Document) -> bool:
+    """Whether it is a text and its translation."""
+    return (document.fields or {}).get("task") == "pair"
 
 
 def spread(documents: list[Document], items: int) -> list[Document]:
