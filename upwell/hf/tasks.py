@@ -146,11 +146,6 @@ class Smoothing:
     """Share of each target that is spread over the vocabulary."""
 
 
-def words_batch(rows: Rows, c: Config) -> tag.Batch:
-    """Masked texts and the words that are asked, -100 elsewhere."""
-    return tag_batch(rows, c)
-
-
 def words_loss(model, batch: tag.Batch, options: Smoothing) -> Tensor:
     """Summed nats of the words that are asked, (1,)."""
     hidden, asked = model.hidden(batch.ids, mask=batch.mask, types=batch.types), batch.targets != IGNORE
@@ -208,7 +203,7 @@ TAGS = Task("ForTokenClassification", ("tag",), tag.SHAPES, ("labels",), tag.TER
             tag_outputs, targets_of, of_mask, tag.Settings)  # fmt: skip
 SPANS = Task("ForQuestionAnswering", ("span",), span.SHAPES, ("start_positions", "end_positions"), span.TERMS,
              span.counts, span.loss, span_batch, span_outputs, span_labels, of_mask)  # fmt: skip
-MASKED = Task("ForMaskedLM", ("masked",), masked.SHAPES, ("labels",), masked.TERMS, tag.counts, words_loss, words_batch,
+MASKED = Task("ForMaskedLM", ("masked",), masked.SHAPES, ("labels",), masked.TERMS, tag.counts, words_loss, tag_batch,
               tag_outputs, targets_of, of_mask, Smoothing)  # fmt: skip
 CAUSAL = Task("ForCausalLM", ("language",), causal.SHAPES, ("labels",), causal.TERMS, causal.counts, causal.loss,
               next_batch, next_outputs, next_labels, of_mask, causal.Settings)  # fmt: skip
