@@ -329,8 +329,9 @@ def test_data_that_are_not_there_or_hold_nothing_are_told(encoder, tmp_path, cap
 
 def test_intervals_are_1_96_errors_and_shares_stay_between_none_and_all():
     assert interval("loss", Number(2.0, 0.5)) == "2.0000 (1.0200 to 2.9800)"
-    assert interval("accuracy", Number(0.9, 0.1), 30) == "0.9000 (0.7040 to 1.0000)"
-    assert interval("accuracy", Number(1.0, 0.0), 30) == "1.0000 (0.9000 to 1.0000)", "the rule of three"
+    assert interval("accuracy", Number(0.9, 0.1, 30)) == "0.9000 (0.7040 to 1.0000)"
+    assert interval("accuracy", Number(1.0, 0.0, 30)) == "1.0000 (0.9000 to 1.0000)", "the rule of three"
+    assert interval("loss", Number(2.0, 0.0, 1)) == "2.0000", "one batch has no spread"
     assert interval("bleu", Number(60.0, 10.0)) == "60.0000 (40.4000 to 79.6000)"
 
 

@@ -18,6 +18,8 @@ class Number:
 
     value: float
     error: float
+    items: int = field(default=0, compare=False)
+    """How many items it rests on; 0: not known."""
 
     def __str__(self) -> str:
         return f"{self.value:.4f} ± {self.error:.4f}"
@@ -26,16 +28,18 @@ class Number:
 SHARES = ("accuracy", "exact match", "f1", "recall@1", "recall@10")
 
 
-def interval(name: str, number: Number, items: int = 0) -> str:
+def interval(name: str, number: Number) -> str:
     """A value with its 95 % interval: 1.96 standard errors to both sides, and for a share no further than 0 and 1.
 
-    A share of none or all of the items has no spread of its own; there it is the rule of three, 3 / items.
+    A share of none or all of the items has no spread of its own; there it is the rule of three, 3 / items. The value
+    alone where no spread is known.
     """
-    value, error = number.value, number.error
-    if not math.isfinite(error):
+    value, error, items = number.value, number.error, number.items
+    share = name.endswith(SHARES)
+    if not math.isfinite(error) or not (error or share and items > 1):
         return f"{value:.4f}"
     low, high = value - 1.96 * error, value + 1.96 * error
-    if name.endswith(SHARES):
+    if share:
         rest = 3 / items if items and not error and value in (0, 1) else 0.0
         low, high = max(0.0, low - (rest if value else 0)), min(1.0, high + (0 if value else rest))
     return f"{value:.4f} ({low:.4f} to {high:.4f})"

@@ -58,7 +58,7 @@ class Ratio:
         value, error = (t.reshape(-1) for t in self.each())
         there = value.isfinite()
         count = max(1, int(there.sum()))
-        return Number(float(value[there].sum() / count), float(error[there].square().sum().sqrt() / count))
+        return Number(float(value[there].sum() / count), float(error[there].square().sum().sqrt() / count), self.items)
 
 
 Ratios = dict[str, Ratio]

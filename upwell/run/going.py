@@ -69,7 +69,7 @@ class Result:
     head: str = "language"
     """What the model gives: language, classify, tag, span, embed ..."""
     items: int = 0
-    """Held-out rows that were measured."""
+    """Held-out documents."""
 
     @property
     def bits_per_byte(self) -> float:
@@ -91,8 +91,6 @@ class Measured:
     samples: tuple[dict[str, str], ...] = ()
     note: str = ""
     """What BLEU and chrF rest on."""
-    items: int = 0
-    """Held-out rows that were measured."""
 
     @property
     def line(self) -> dict:
@@ -357,7 +355,7 @@ class Run:
     def first(self) -> None:
         """The held-out part before the first step, for the comparison at the end."""
         found = self.heldout()
-        self.state.extra["before"] = {name: [n.value, n.error] for name, n in found.scores.items()}
+        self.state.extra["before"] = {name: [n.value, n.error, n.items] for name, n in found.scores.items()}
         if self.record:
             self.record(step=0, tokens=0, **found.line)
         terminal.say(f"before the first step, held out: {shortly(found.scores)}")
@@ -395,14 +393,14 @@ class Run:
         with self.group.open(self.twin, self.averages()) as model:
             rows = min(16, self.training.micro_rows or self.training.rows)
             found = within.measure(model, job.objective, job.held, job.options, rows, self.dtype)
-            plain = Measured(found.numbers, found.confusion, found.samples[: s.answers], items=found.items)
+            plain = Measured(found.numbers, found.confusion, found.samples[: s.answers])
             given = list(islice(within.questions(job.objective, job.held, job.options), s.answers))
             if not given or self.group.shards > 1:
                 return plain
             answers = within.answered(hub.Checkpoint(model, job.tokenizer, model.config, None, job.template), given)
         scores = found.numbers
         written = {f"written {name}" if name in scores else name: n for name, n in answers.scores.items()}
-        return Measured(scores | written, found.confusion, tuple(answers.samples), answers.note, found.items)
+        return Measured(scores | written, found.confusion, tuple(answers.samples), answers.note)
 
     def write(self, state, report) -> None:
         """A few lines of the model's own, so that one sees it learn."""
@@ -443,10 +441,10 @@ class Run:
         best = dict(self.best.memory) if self.settings.best or self.settings.patience else {}
         c = self.job.config
         writes = c.decoder_layers > 0 and c.head.kind == "language"
-        before = {name: Number(*pair) for name, pair in done.extra.get("before", {}).items()}
+        before = {name: Number(*three) for name, three in done.extra.get("before", {}).items()}
         return Result(self.folder, done.step, done.tokens, done.seconds, preset.count(self.twin), found.scores, best,
                       writes, self.group.main, before, found.confusion, found.samples, c.head.kind,
-                      found.items)  # fmt: skip
+                      self.job.held.store.documents)  # fmt: skip
 
     def averages(self) -> dict:
         """The averaged weights by name, where there are any: what is measured and written."""

@@ -258,10 +258,9 @@ def ended(result, s: Settings) -> None:
         curve.confusion(shown.labels, shown.counts, result.folder / "confusion.png", result.folder.name)
     trained(result, [] if result.before else None)
     if result.before:
-        items = result.items
-        rows = [(name, interval(name, result.before[name], items) if name in result.before else "",
-                 interval(name, number, items)) for name, number in result.scores.items()]  # fmt: skip
-        terminal.table(f"{items:,} held out, with 95 % intervals", ("measure", "before", "after"), rows)
+        rows = [(name, interval(name, result.before[name]) if name in result.before else "", interval(name, number))
+                for name, number in result.scores.items()]  # fmt: skip
+        terminal.table(f"{result.items:,} held out, with 95 % intervals", ("measure", "before", "after"), rows)
     for one in result.samples:
         terminal.sample(f"{one['prompt'][-400:]}\n-> {one['text']}\n== {one['reference']}")
     if s.adapters and not s.lora.merge:
