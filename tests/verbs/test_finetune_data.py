@@ -319,6 +319,8 @@ def test_data_that_are_not_there_or_hold_nothing_are_told(encoder, tmp_path, cap
         assert run("--data", tmp_path / data, "--model", encoder, "--out", tmp_path / "out") == 2
         told, _ = said(capsys)
         assert data in told and "Traceback" not in told
+    assert run("--data", tmp_path / "none.csv", "--model", encoder, "--learn.problem", "number") == 2
+    assert "none.csv is not there" in said(capsys)[0], "and not that the flag is unknown"
     assert run("--model", encoder) == 2
     assert "no data are named" in said(capsys)[0]
     assert run("--data", tmp_path / "empty.jsonl", "--model", tmp_path / "nowhere") == 2

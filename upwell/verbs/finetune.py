@@ -125,7 +125,9 @@ def kind(words: list[str]) -> type:
         flag = any(word == "--data" or word.startswith("--data=") for word in words)
         fresh = flag or data is not None and not (data / "manifest.json").is_file()
         found = told(named, model, data) if data is not None and model is not None else None
-    except (UpwellError, OSError):  # the verb tells it
+    except (UpwellError, OSError):  # the verb tells it, unless a flag of an objective cannot be read without it
+        if not named and any(word.startswith("--learn.") for word in words):
+            raise
         fresh, found = False, None
     objective = named or (found[0] if found else running.sure(words))
     plain = running.kind(Settings, objective) if objective else Settings
