@@ -2,6 +2,7 @@
 
     python bench/finetune.py                                 all works, three rounds
     python bench/finetune.py --works topics chats --rounds 1 --markdown FILE
+    python bench/finetune.py --works topics --profile        where our time goes, one thread, by torch's profiler
 
 topics        a classifier from minilm-l6 on wiki-topics, texts of unequal length; transformers' Trainer, its defaults
 translation   6 + 6 layers x 256 in T5's layout from scratch on interface texts (one to eight joined); Seq2SeqTrainer
@@ -20,7 +21,7 @@ import json
 import random
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -43,7 +44,7 @@ class Work:
 
 
 WORKS = {
-    "topics": Work("minilm-l6", 16, 20, 512, 1500, 5e-5, "--objective label --learn.cut --training.rows 16",
+    "topics": Work("minilm-l6", 16, 10, 512, 1500, 5e-5, "--objective label --learn.cut --training.rows 16",
                    "transformers' Trainer"),
     "translation": Work("", 32, 10, 256, 1500, 5e-4, "--objective pairs --learn.cut --training.rows 32 "
                         "--training.compile off",
@@ -240,6 +241,33 @@ def memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def profiled(folder: str, name: str) -> dict:
+    """Prints torch's profile of our steps from the fourth one on, on one thread."""
+    from unittest import mock
+
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    from upwell.training import loop
+
+    torch.set_num_threads(1)
+    train = loop.train
+
+    def watched(state, sampler, objective, options, s, dtype, every, warn, group):
+        train(state, sampler, objective, options, replace(s, steps=3), dtype, (), warn, group)
+        with profile(activities=[ProfilerActivity.CPU]) as seen:
+            done = train(state, sampler, objective, options, s, dtype, every, warn, group)
+        events = sorted(seen.key_averages(), key=lambda one: -one.self_cpu_time_total)
+        whole = sum(one.self_cpu_time_total for one in events)
+        for one in events[:16]:
+            share = one.self_cpu_time_total / whole
+            print(f"{share:6.1%} {one.self_cpu_time_total / 1e3:9.0f} ms {one.count:6,} calls  {one.key}")
+        return done
+
+    with mock.patch.object(loop, "train", watched):
+        return ours(folder, name)
+
+
 def table(names: list[str], rounds: int, folder: str) -> list[str]:
     """Rows of a Markdown table."""
     from pretrain import spread
@@ -272,16 +300,22 @@ def main() -> None:
     """Print the table."""
     sys.path.insert(0, str(HERE))
     from pretrain import machine
+    from turns import threads
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--works", nargs="+", choices=list(WORKS), default=list(WORKS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--profile", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name in given.works:
             prepare(Path(folder), name)
-        lines = [f"{machine()}, {given.rounds} rounds in turn, median (lowest-highest)", ""]
+        if given.profile:
+            for name in given.works:
+                print(name, profiled(folder, name), flush=True)
+            return
+        lines = [f"{machine()}, {given.rounds} rounds in turn, {threads()} threads, median (lowest-highest)", ""]
         lines += table(given.works, given.rounds, folder)
     print("\n".join(lines))
     if given.markdown:

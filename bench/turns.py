@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 def apart(module: str, call: str, cache: str) -> dict:
     """Evaluate a call of a file beside this one in a process of its own; with its peak of resident memory in MB."""
     code = (f"import sys, json, resource; sys.path.insert(0, {str(HERE)!r}); import {module}, torch; "
-            f"torch.set_num_threads({os.cpu_count()}); found = {module}.{call}; "
+            f"torch.set_num_threads({threads()}); found = {module}.{call}; "
             "found['memory'] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024; "
             "print('\\nRESULT', json.dumps(found))")  # fmt: skip
     environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": cache, "PYTHONPATH": str(HERE.parent)}
@@ -25,6 +25,11 @@ def apart(module: str, call: str, cache: str) -> dict:
     if out.returncode or not found:
         raise SystemExit(f"{call} failed:\n{out.stdout[-1000:]}\n{out.stderr[-3000:]}")
     return json.loads(found[-1].removeprefix("RESULT "))
+
+
+def threads() -> int:
+    """Of each side: OMP_NUM_THREADS, else one a core. On a shared machine two wait for each other."""
+    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
 
 
 def in_turn(sides: dict[str, tuple[str, str]], rounds: int, cache: str) -> dict[str, list[dict]]:
