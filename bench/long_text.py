@@ -1,6 +1,7 @@
 """Memory and time of reading and going on with a long text, by length: a small decoder, with and without windows.
 
     python bench/long_text.py            1,000 to 100,000 tokens (about ten minutes on two cores)
+    python bench/long_text.py --model smollm2-135m --read 8000 --write 190 --bfloat16      one real model
 
 The model: LLaMA's build, width 256, 4 blocks, 4 heads that share 2 key heads; "windowed": three of four blocks see 512
 tokens. Random weights: memory and time do not depend on them. Each line is a process of its own. Memory is what the
@@ -45,6 +46,41 @@ def one(length: int, windowed: bool) -> dict:
     return {"read": read, "step": wrote / WRITTEN, "memory": peak() - before, "cache": cache}
 
 
+def real(folder: Path, read: int, write: int, bfloat16: bool) -> dict:
+    """Greedy text of a model behind `read` tokens, through the engine: seconds, and bytes beside the weights."""
+    import torch
+
+    from upwell import weights
+    from upwell.generation.backend import Local, Settings
+    from upwell.model import hub
+
+    checkpoint = hub.load(weights.find(folder))
+    if bfloat16:
+        checkpoint.model.to(torch.bfloat16)
+    backend = Local(checkpoint)
+    text = backend.tokenizer.encode("The river flows to the sea, and the sea is wide. " * (read // 8))
+    list(backend.generate(text[:600], Settings(max_new=2, strategy="greedy")))
+    before, begin, times = peak_anew(), time.perf_counter(), []
+    asked = Settings(max_new=write, min_new=write, strategy="greedy")
+    for _ in backend.generate(text[:read], asked):
+        times.append(time.perf_counter())
+    backend.close()
+    memory = (held("VmHWM") - before) / 2**20
+    return {"read": times[0] - begin, "step": (times[-1] - times[0]) / (write - 1), "memory MiB": memory}
+
+
+def peak_anew() -> int:
+    """Bytes that this process holds; Linux counts its peak from here."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return held("VmRSS")
+
+
+def held(what: str) -> int:
+    """VmRSS, what it holds, or VmHWM, the most that it has held, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(what)).split()[1])
+
+
 def peak() -> int:
     """The most memory that this process has held, in bytes."""
     import resource
@@ -57,7 +93,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--one", nargs=2)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--read", type=int, default=8000)
+    parser.add_argument("--write", type=int, default=190)
+    parser.add_argument("--bfloat16", action="store_true")
     args = parser.parse_args()
+    if args.model:
+        return print(json.dumps(real(args.model, args.read, args.write, args.bfloat16)))
     if args.one:
         return print(json.dumps(one(int(args.one[0]), args.one[1] == "windowed")))
     lines = [f"{date.today()}, {platform.processor() or platform.machine()}.", "",
