@@ -59,7 +59,7 @@ def real(folder: Path, read: int, write: int, bfloat16: bool) -> dict:
         checkpoint.model.to(torch.bfloat16)
     backend = Local(checkpoint)
     text = backend.tokenizer.encode("The river flows to the sea, and the sea is wide. " * (read // 8))
-    list(backend.generate(text[:600], Settings(max_new=2, strategy="greedy")))
+    list(backend.generate(text[: min(600, read)], Settings(max_new=2, strategy="greedy")))
     before, begin, times = peak_anew(), time.perf_counter(), []
     asked = Settings(max_new=write, min_new=write, strategy="greedy")
     for _ in backend.generate(text[:read], asked):
