@@ -213,7 +213,9 @@ def test_a_name_of_the_catalogue_stands_for_its_file_where_no_such_path_is(packa
     with pytest.raises(SettingsError, match="wiki-intro is no path .* did you mean wiki-intros"):
         catalog.named([Path("wiki-intro")])
     (tmp_path / "wiki-intros").mkdir()
-    assert catalog.named([Path("wiki-intros")]) == (Path("wiki-intros"),)  # a path wins
+    told: list[str] = []
+    assert catalog.named([Path("wiki-intros")], told.append) == (Path("wiki-intros"),)  # a path wins, and it is said
+    assert told == ["wiki-intros is a path here, and that is taken; the corpus wiki-intros of the catalogue is not."]
 
 
 def test_no_apt_is_one_sentence(tmp_path, monkeypatch):

@@ -52,4 +52,5 @@ def test_files_are_named_without_what_all_share():
     assert evaluate.short(names) == ["wiki/en", "wiki/fr", "kjv/en"]
     assert evaluate.short(["/c/a/x-0123abcd.jsonl", "/c/a/x-0123abce.jsonl", "/c/b/y"]) == [
         "a/x-0123abcd.jsonl", "a/x-0123abce.jsonl", "b/y"]  # fmt: skip
+    assert evaluate.short(["/c/a.txt", "b/c.txt"]) == ["/c/a.txt", "b/c.txt"]  # one of the cache, one from here
     assert evaluate.short(["/c/a.txt"]) == ["/c/a.txt"] and evaluate.short(["a.txt", "b.txt"]) == ["a.txt", "b.txt"]

@@ -114,6 +114,8 @@ def named(paths: Sequence[Path], say: Say | None = None) -> tuple[Path, ...]:
 def _named(path: Path, say: Say | None) -> Path:
     name, _, part = path.as_posix().partition("/")
     if str(path) == "-" or os.path.lexists(path):
+        if say and path.as_posix() == path.name and name in names():
+            say(f"{name} is a path here, and that is taken; the corpus {name} of the catalogue is not.")
         return path
     if name in names():
         return fetch(name, part, say=say)

@@ -239,7 +239,8 @@ def group_of(document, by: str) -> str:
 def short(names: list[str]) -> list[str]:
     """Names of files without the folder that all of them share, and without the hash of a file in the cache."""
     folders = {os.path.dirname(name) for name in names}
-    whole = os.path.commonpath(folders) if len(names) > 1 and all(folders) else ""
+    alike = len({os.path.isabs(folder) for folder in folders}) == 1 and len({Path(one).drive for one in folders}) == 1
+    whole = os.path.commonpath(folders) if len(names) > 1 and all(folders) and alike else ""
     cut = [name[len(whole) :].lstrip("/\\") if whole else name for name in names]
     bare = [re.sub(r"-[0-9a-f]{8}\.jsonl$", "", name) for name in cut]
     return bare if len(set(bare)) == len(bare) else cut
