@@ -19,7 +19,7 @@ def read(name: str) -> str:
 
 @pytest.mark.parametrize("name", GUIDES)
 def test_the_commands_of_the_guide_parse(name):
-    assert len(commands(read(name))) == 5
+    assert len(commands(read(name))) == 7
     for line in commands(read(name)):
         check_command(line)
 
