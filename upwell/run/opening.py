@@ -84,7 +84,7 @@ def _opened(s: Running, device: str) -> Job:
     tokenizer = own if base is None else base.tokenizer
     template = agreed(s.data, base)
     parts = [part(s, name, own, tokenizer, template) for name in ("train", "heldout")]
-    parts[1] = checking.apart(*parts, s.leaking, s.out / "cache")
+    parts[1] = checking.apart(*parts, s.leaks, s.out / "cache")
     config = fitted(room, options, began(s, room, base, tokenizer), parts[0], s)
     said = {"tokenizer": tokenizer.hash, "template": template.hash if template else "", "tokens": len(parts[0].store),
             "prepared": prepared.read_manifest(s.data).get("key", ""),

@@ -38,6 +38,9 @@ class Running:
     """Seconds between saved states; a run that dies loses at most this."""
     save_steps: int = 0
     """Steps between saved states, instead of seconds."""
+    leaks: Literal["keep", "drop", "refuse"] = "keep"
+    """What becomes of held-out examples whose text or question is learnt from as well: they are measured all the same,
+    or not, or the run is refused."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     memory: float = 0.0
@@ -88,11 +91,6 @@ class Running:
     def measures_before(self) -> bool:
         """Whether the held-out part is measured before the first step, too."""
         return False
-
-    @property
-    def leaking(self) -> str:
-        """What becomes of held-out examples that are learnt from as well: keep, drop or refuse."""
-        return "keep"
 
     @property
     def whole_epochs(self) -> float:

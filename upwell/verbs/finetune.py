@@ -52,9 +52,6 @@ class Settings(running.Running):
     are for, where all of them are chats, labels, answers or pairs."""
     heldout: float = 0.1
     """Share of examples that are not prepared yet which is held out, to be measured."""
-    leaks: Literal["keep", "drop", "refuse"] = "keep"
-    """What becomes of held-out examples whose text or question is learnt from as well: they are measured all the same,
-    or not, or the run is refused."""
     show: int = 3
     """Examples that are shown before the training, with what is learnt of them; 0: none."""
     before: bool = True
@@ -108,10 +105,6 @@ class Settings(running.Running):
     @property
     def measures_before(self) -> bool:
         return self.before and self.evaluations > 0
-
-    @property
-    def leaking(self) -> str:
-        return self.leaks
 
     @property
     def whole_epochs(self) -> float:
