@@ -299,10 +299,12 @@ class Terminal:
 
 
 def own_terminal():
-    """Ctrl-C at this terminal goes to this process."""
+    """Ctrl-C at this terminal goes to this process, which heeds it whatever started the tests ignores."""
     import fcntl
+    import signal
     import termios
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -232,7 +233,9 @@ def test_a_run_that_was_stopped_goes_on_with_no_answer_lost_or_doubled(capsys, t
     out = tmp_path / "answers.jsonl"
     words = [str(word) for word in (folder, "--prompts", prompts, "--out", out, "--seed", 3, "--max-new", 40,
                                     "--min-new", 40, "--rows", 2)]  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "upwell", "generate", *words], stderr=subprocess.PIPE)
+    heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # whatever started the tests may ignore it
+    command = [sys.executable, "-m", "upwell", "generate", *words]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heeds)
     until = time.monotonic() + 120
     while not (out.exists() and out.read_bytes().count(b"\n") >= 3) and time.monotonic() < until:
         time.sleep(0.01)

@@ -128,13 +128,13 @@ def quiet(group) -> Iterator[None]:
 
 
 class Run:
-    """One run: its job, model, state and folder. settled: its micro-batches have been chosen already."""
+    """One run: its job, model, state and folder."""
 
-    def __init__(self, settings: Running, group=None, settled: bool = False):
+    def __init__(self, settings: Running, group=None):
         self.group = group or parallel.Alone(usable_device(settings.device))
         self.settings, self.folder, self.device = settings, settings.out, self.group.device
         self.job: Job = opened(settings, self.device, self.group)
-        self.training, self.settled = beginning.trained(settings), settled
+        self.training = beginning.trained(settings)
         self.old = self.resumable()
         self.dtype = precision.resolve(self.training.precision, self.device)
         self.bits = self.bits_of_a_nat()
@@ -238,8 +238,7 @@ class Run:
 
     def fitted(self, model) -> None:
         """Settle what needs a model: micro-batches and checkpointing by the memory, steps by the minutes."""
-        if not self.settled:
-            self.training = planning.fitting(self.job, self.settings, self.training, model, self.dtype, self.group)
+        self.training = planning.fitting(self.job, self.settings, self.training, model, self.dtype, self.group)
         if self.settings.minutes:
             self.training = replace(self.training, steps=int(self.group.told(self.probed())))
 

@@ -31,7 +31,7 @@ from .settings import Running
 GIB = 1 << 30
 SHARE = 0.9  # of what is free may be planned with
 LOOKED = 8  # steps whose batches are looked at for the widest
-STEPS = 2
+STEPS = 4  # the memory of a process still grows a little after the first two
 used = plan.used
 
 
@@ -145,7 +145,7 @@ def choose_again(run) -> plan.Choice:
 
 
 def rehearsed(run) -> dict:
-    """The first steps, cut to two micro-batches; the run's own model is spent on it."""
+    """The first steps, cut to two micro-batches each; the run's own model is spent on it."""
     t = run.training
     rows = min(t.rows, 2 * (t.micro_rows or t.rows))
     short = replace(t, rows=rows, steps=STEPS, compile="off")

@@ -18,7 +18,7 @@ def main(verb: str, path: str) -> None:
     words = ["--config", path]
     settings = parse(plugs.find("verbs", verb).kind(words), words, verb)
     before = plan.used()
-    found = planning.rehearsed(Run(settings, settled=True))
+    found = planning.rehearsed(Run(settings))
     print(json.dumps(found | {"peak": found["peak"] - before}))
 
 
