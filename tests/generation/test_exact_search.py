@@ -100,7 +100,7 @@ def test_phrases_that_may_not_be_written_are_an_error():
     def without_0(tokens, logits):
         return logits.index_fill(1, torch.tensor([0]), -torch.inf)
 
-    settings = constrained.Settings((((0,),),))
+    settings = constrained.Settings(phrases=(((0,),),))
     search = constrained.search(table(0)[0, V:], without_0, Stop(frozenset([END]), LONGEST), settings)
     with pytest.raises(UpwellError, match="no text had room for all that must appear"):
         step = next(search)

@@ -18,6 +18,25 @@ NEVER = float("-inf")
 
 
 @dataclass(frozen=True)
+class Settings:
+    """How wide and by what measure."""
+
+    beams: int = 4
+    """Texts that are kept alive."""
+    length_power: float = 1.0
+    """What a text's length is raised to before its log-probability is divided by it; 0 ignores the length."""
+    early_stopping: str = "heuristic"
+    """full, heuristic or never: see Rules."""
+    top_logprobs: int = 0
+    """Likeliest ids to tell beside each token."""
+
+
+def rows(settings: Settings) -> int:
+    """Rows that are kept alive."""
+    return settings.beams
+
+
+@dataclass(frozen=True)
 class Rules:
     """When a group is over and how its texts are ranked."""
 

@@ -14,30 +14,18 @@ from torch import Tensor
 
 from ...errors import SettingsError, UpwellError
 from ..steps import Search, Step
-from ._beams import NEVER, Candidate, Group, Rules
+from . import _beams
+from ._beams import NEVER, Candidate, Group, Rules, rows  # noqa: F401 rows is part of the contract
 
 Phrase = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(_beams.Settings):
     """What must appear; and how wide and by what measure."""
 
     phrases: tuple[Phrase, ...] = ()
     """Each phrase in one or several spellings (token ids), one of which must appear."""
-    beams: int = 4
-    """Texts that are kept alive."""
-    length_power: float = 1.0
-    """What a text's length is raised to before its log-probability is divided by it; 0 ignores the length."""
-    early_stopping: str = "heuristic"
-    """full, heuristic or never: see _beams.Rules."""
-    top_logprobs: int = 0
-    """Likeliest ids to tell beside each token."""
-
-
-def rows(settings: Settings) -> int:
-    """Rows that it keeps alive."""
-    return settings.beams
 
 
 def search(logits: Tensor, filters: Callable, stop: Callable, settings: Settings) -> Search:

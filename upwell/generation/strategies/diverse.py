@@ -12,30 +12,18 @@ import torch
 from torch import Tensor
 
 from ..steps import Found, Search, Step
-from ._beams import Group, Rules
+from . import _beams
+from ._beams import Group, Rules, rows  # noqa: F401 rows is part of the contract
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How many, in how many groups, how different."""
+class Settings(_beams.Settings):
+    """How many, in how many groups, how different; `beams` is a multiple of the groups, which share them."""
 
-    beams: int = 4
-    """Texts that are kept alive, shared out among the groups."""
     groups: int = 2
-    """Groups; `beams` is a multiple of it."""
+    """Groups; each is over by itself."""
     diversity: float = 0.5
     """Nats that a token costs for each time that a group before has chosen it at this step."""
-    length_power: float = 1.0
-    """What a text's length is raised to before its log-probability is divided by it; 0 ignores the length."""
-    early_stopping: str = "heuristic"
-    """full, heuristic or never, within each group: see _beams.Rules."""
-    top_logprobs: int = 0
-    """Likeliest ids to tell beside each token."""
-
-
-def rows(settings: Settings) -> int:
-    """Rows that it keeps alive."""
-    return settings.beams
 
 
 def search(logits: Tensor, filters: Callable, stop: Callable, settings: Settings) -> Search:
