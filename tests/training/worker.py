@@ -217,7 +217,7 @@ def main() -> None:
     """Run a job and print what it gives back."""
     torch.set_num_threads(1)
     job, folder, settings = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
-    with parallel.join("cpu", settings.pop("shards", 1), float(os.environ.get("PATIENCE", "1"))) as group:
+    with parallel.join("cpu", settings.pop("shards", 1), float(os.environ.get("PATIENCE", "10"))) as group:
         try:
             with parallel.plainly(group):
                 found = globals()[job](folder, group, **settings)
