@@ -46,6 +46,6 @@ def together(size: int, job: str, folder: Path, seconds: float = 300, **settings
     """What the job gives back in each process; one that fails fails the test."""
     folder.mkdir(parents=True, exist_ok=True)
     ended = end(start(size, job, folder, **settings), seconds)
-    failed = [f"process {rank} ended with {code}: {errors[-3000:]}" for rank, (code, _, errors) in enumerate(ended) if code]
+    failed = [f"process {n} ended with {code}: {said[-3000:]}" for n, (code, _, said) in enumerate(ended) if code]
     assert not failed, "\n".join(sorted(failed, key=lambda told: "does not answer any more" in told))  # the cause first
     return [json.loads(output.splitlines()[-1]) for _, output, _ in ended]
