@@ -5,7 +5,9 @@ import torch
 from torch.nn import functional as F
 
 from upwell.model import lora
-from upwell.model.attention import Gathered, Spread, Weighed
+from upwell.model.attention import SHORT, Attention, Gathered, Spread, Weighed
+from upwell.model.blocks import gelu_tanh
+from upwell.model.config import Config
 from upwell.model.dropout import Dropout, kept
 from upwell.model.norms import Scaled
 
@@ -36,6 +38,37 @@ def test_attention_written_out_has_the_gradients_of_torchs_own(kind):
     alike(lambda q, k, v, *_: Weighed.apply(q, k, v, mask, kind == "causal", 0.5, 0.0),
           lambda q, k, v, *_: F.scaled_dot_product_attention(q, k, v, mask, is_causal=kind == "causal", scale=0.5),
           inputs)  # fmt: skip
+
+
+@pytest.mark.parametrize("heads", [3, 1])
+@pytest.mark.parametrize("tokens", [5, SHORT + 1])
+def test_short_texts_in_bfloat16_are_written_out_and_stay_near_the_exact_gradients(heads, tokens, monkeypatch):
+    """Scores are rounded to 8 bits: a few thousandths of the largest number, as torch's own kernel."""
+    taken, apply = [], Weighed.apply
+    monkeypatch.setattr(Weighed, "apply", lambda *inputs: taken.append(inputs[0].dtype) or apply(*inputs))
+    layer = Attention(Config("llama", "llama", vocab=9, width=12, decoder_layers=1, heads=3, kv_heads=heads, head_dim=4,
+                             ffn_width=8, context=9, positions="none"), True)  # fmt: skip
+    q, k, v = (numbers(2, n, tokens, 4, seed=n + i) for i, n in enumerate((3, heads, heads)))
+    slope = numbers(2, 3, tokens, 4, seed=9).detach()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer.attend(*(x.float() for x in (q, k, v)), None, True)
+    assert taken == [torch.bfloat16] * (tokens <= SHORT)
+    ours = torch.autograd.grad(found, (q, k, v), slope.to(found.dtype))
+    exact = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=heads != 3)
+    for one, other in zip((found, *ours), (exact, *torch.autograd.grad(exact, (q, k, v), slope)), strict=True):
+        assert (one - other).abs().max() < 0.02 * other.abs().max()
+
+
+@pytest.mark.slow
+def test_compiled_gelu_is_torchs_own():
+    x = torch.linspace(-9, 9, 4001, dtype=torch.float64)
+    for dtype, near in ((torch.float32, 1e-6), (torch.bfloat16, 2**-8)):
+        inputs = x.to(dtype).requires_grad_(True)
+        ours = torch.compile(gelu_tanh)(inputs)
+        exact = F.gelu(x.requires_grad_(True), approximate="tanh")
+        assert (ours - exact).abs().max() <= near * 9
+        slopes = torch.autograd.grad(ours.sum(), inputs)[0], torch.autograd.grad(exact.sum(), x)[0]
+        assert (slopes[0] - slopes[1]).abs().max() <= 4 * near
 
 
 def test_attention_with_dropout_leaves_out_what_was_drawn():

@@ -18,6 +18,7 @@ from .norms import RMSNorm
 from .positions import rotate
 
 MANY_TOKENS = 256  # from here on copying the weights side by side costs less than two more products
+SHORT = 512  # tokens
 
 
 @cache
@@ -103,6 +104,9 @@ class Attention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         shared = H != k.shape[1]
         bent = mask is not None and mask.requires_grad  # no fused kernel gives a gradient to a bias
+        if not dropout and short(q, k):
+            k, v = (x.repeat_interleave(H // x.shape[1], 1) if shared else x for x in (k, v))
+            return Weighed.apply(*narrowed(q, k, v), mask, causal and mask is None, self.scale or d**-0.5, 0.0)
         if (dropout or bent) and not shared and quick(q):
             return Weighed.apply(*narrowed(q, k, v), mask, causal and mask is None, self.scale or d**-0.5, dropout)
         return F.scaled_dot_product_attention(
@@ -143,6 +147,15 @@ class Attention(nn.Module):
         if mask is not None:
             scores = scores.masked_fill(~mask, float("-inf"))
         return F.dropout(scores.softmax(-1, dtype=torch.float32).to(q.dtype), self.dropout, self.training) @ v
+
+
+def short(q: Tensor, k: Tensor) -> bool:
+    """Whether attention written out is the faster one: its products in bfloat16 on a CPU, whose fused kernel has a slow
+    way back, over texts whose scores fit beside all else that a step remembers."""
+    if q.device.type != "cpu" or max(q.shape[2], k.shape[2]) > SHORT or not torch.is_grad_enabled():
+        return False
+    narrow = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return q.requires_grad and (narrow or q.dtype == torch.bfloat16)
 
 
 def narrowed(*parts: Tensor) -> list[Tensor]:

@@ -4,7 +4,7 @@ Sources: Shazeer 2020 (gated feed-forwards, arXiv 2002.05202); So et al. 2021 (s
 al. 2021 and Jiang et al. 2024 (mixtures of experts, arXiv 2101.03961 and 2401.04088).
 """
 
-from functools import partial
+from math import pi
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +22,17 @@ def squared_relu(x: Tensor) -> Tensor:
     return F.relu(x).square()
 
 
+def gelu_tanh(x: Tensor) -> Tensor:
+    """x / 2 * (1 + tanh(y)) = x * sigmoid(2 y), y = sqrt(2 / pi) (x + 0.044715 x^3); tanh takes a CPU three times as
+    long as an exponential."""
+    if x.device.type != "cpu" or not torch.compiler.is_compiling():
+        return F.gelu(x, approximate="tanh")
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    return (wide * torch.sigmoid(2 * (2 / pi) ** 0.5 * (wide + 0.044715 * wide**3))).to(x.dtype)
+
+
 ACTIVATIONS = {
-    "gelu": F.gelu, "gelu_tanh": partial(F.gelu, approximate="tanh"), "silu": F.silu, "relu": F.relu,
+    "gelu": F.gelu, "gelu_tanh": gelu_tanh, "silu": F.silu, "relu": F.relu,
     "relu2": squared_relu, "tanh": torch.tanh,
 }  # fmt: skip
 
