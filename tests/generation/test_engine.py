@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from tests.generation.tiny import tiny_model
-from upwell.errors import ServiceError, SettingsError, UpwellError
-from upwell.generation.engine import Busy, Engine, Job, Line, run
+from upwell.errors import Busy, ServiceError, SettingsError, UpwellError
+from upwell.generation.engine import Engine, run
+from upwell.generation.jobs import Job, Line
 from upwell.generation.session import Session
 from upwell.generation.steps import Found, Step, Token
 from upwell.generation.stop import Stop

@@ -7,7 +7,8 @@ import torch
 
 from tests.generation.tiny import tiny_model
 from upwell.generation.draft import Drafting
-from upwell.generation.engine import Engine, Job, first, run
+from upwell.generation.engine import Engine, first, run
+from upwell.generation.jobs import Job
 from upwell.generation.session import Session
 from upwell.generation.stop import Stop
 from upwell.generation.strategies import greedy, sample, speculative

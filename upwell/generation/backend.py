@@ -67,9 +67,10 @@ class Local:
     written out by the model's template. Token ids are taken as they are.
 
     draft: the checkpoint of a small model with the same tokenizer, which guesses for the strategy speculative.
+    deterministic: what is written does not depend on who else is asking (see engine).
     """
 
-    def __init__(self, checkpoint, rows: int = 16, waiting: int = 256, draft=None):
+    def __init__(self, checkpoint, rows: int = 16, waiting: int = 256, draft=None, deterministic: bool = False):
         from .engine import Engine
         from .spelling import Spelling
 
@@ -83,11 +84,11 @@ class Local:
         self.ends = frozenset({self.tokenizer.end}) | self.config.ends | self.habits.ends
         self.spelling = Spelling(self.tokenizer, self.config.vocab)
         self.draft = None if draft is None else _fitting(draft, checkpoint)
-        self.engine = Engine(checkpoint.model, rows, waiting)
+        self.engine = Engine(checkpoint.model, rows, waiting, deterministic=deterministic)
 
     def generate(self, prompt: Prompt, settings: Settings | None = None, client: str = "") -> "Answer":
         """Continue `prompt`. SettingsError where it does not fit, engine.Busy where too many wait."""
-        from .engine import Job
+        from .jobs import Job
 
         self._check_writer()
         settings, ids = settings or Settings(), self.read(prompt)
@@ -184,6 +185,8 @@ class Local:
         wanted = [f.name for f in fields(strategy.Settings) if f.name in known]
         own = strategy.Settings(**{name: known[name] for name in wanted})
         width = strategy.rows(own) if hasattr(strategy, "rows") else 1
+        if self.engine.deterministic and settings.strategy == "speculative":
+            width = self.engine.rows        # its steps have more tokens than those of others: it goes alone
         return lambda given: strategy.search(given, filters, stop, own), width, getattr(strategy, "HIDDEN", False)
 
     def _strategy(self, settings: Settings, likeliest: bool) -> str:

@@ -4,23 +4,31 @@ Engine owns the model in one worker thread. Requests wait in a bounded line that
 together, and share nothing but the matrix products: each has its own strategy, filters, stop and random numbers.
 What goes wrong in one (an exception of its strategy, logits that are no numbers) fails that one; a model step that
 raises fails the requests of that step; the engine goes on. It knows tokens and no text.
+
+How a matrix product rounds depends on how many rows it has, so what a request gets may differ in its last bits, and
+then in a token, with who else is there. In deterministic mode it never does: each prompt is read by itself, and every
+step has as many rows, filled up with some that nobody asked for.
 """
 
 import itertools
 import queue
 import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..errors import Busy, ServiceError, UpwellError
+from ..errors import ServiceError
+from .jobs import Job, Line
+from .prefixes import Prefixes
 from .session import Session, check_prompts, check_sources
-from .steps import Found, Read, Search, Step, Token
+from .steps import Found, Read, Search, Step
 
 PREFILL = 4096   # tokens, padding included, that are read at most at once for new requests, so that others wait little
+PIECE = 512      # tokens of a long prompt that are read between two steps of the others
+REMEMBER = 1 << 28  # bytes of what was read before, for prompts that begin alike
 
 
 def run(strategy: Search, session: Session) -> list[Found]:
@@ -65,152 +73,22 @@ def answer(session: Session, steps: list[Step]) -> list[Tensor | Read]:
     return [Read(part, own[:, :length]) for part, own, length in zip(parts, hidden, lengths, strict=True)]
 
 
-class Job:
-    """One request in the engine. Iterating gives lists of Tokens as they become certain; then .found is there.
-
-    prompt      token ids; where there is an encoder, what its decoder begins with
-    begin       logits (1, V), or a Read -> a strategy's coroutine; called in the engine's thread
-    max_new     the most tokens that it will write
-    client      whose request it is; clients take turns
-    source      where there is an encoder: token ids of the text that it reads
-    width       rows that its strategy may keep alive at once
-    hidden      its strategy wants a Read: the last block's vectors beside the logits
-    """
-
-    def __init__(self, prompt: list[int], begin: Callable[[Tensor | Read], Search], max_new: int, client: str = "",
-                 source: list[int] | None = None, width: int = 1, hidden: bool = False):  # fmt: skip
-        self.prompt, self.begin, self.max_new, self.client = prompt, begin, max_new, client
-        self.source, self.width, self.hidden = source, width, hidden
-        self.found: list[Found] | None = None
-        self.cancelled = False
-        self.shown = 0              # tokens given out
-        self.rows = 1               # of the session, at the moment
-        self.step: Step | None = None
-        self._events: queue.SimpleQueue = queue.SimpleQueue()
-
-    def cancel(self) -> None:
-        """Give up: the engine drops it before its next step. Iteration ends; .found stays None."""
-        self.cancelled = True
-        self._events.put(None)
-
-    def __iter__(self) -> Iterator[list[Token]]:
-        while (event := self._events.get()) is not None and not self.cancelled:
-            if isinstance(event, BaseException):
-                raise event
-            yield event
-
-    @property
-    def read(self) -> int:
-        """Tokens that the model reads before it writes: those of the source where there is one."""
-        return len(self.prompt if self.source is None else self.source)
-
-    @property
-    def alive(self) -> bool:
-        """Whether it wants another step."""
-        return self.step is not None and not self.cancelled
-
-    def start(self, given: Tensor | Read) -> None:
-        """Its prompt has been read."""
-        self._guarded(given, lambda given: next(self._begun(given)))
-
-    def feed(self, given: Tensor | Read) -> None:
-        """Its step has been done."""
-        self._guarded(given, lambda given: self._search.send(given))
-
-    def fail(self, error: Exception) -> None:
-        """It is over, and whoever iterates is told why."""
-        self.step = None
-        self._events.put(error if isinstance(error, UpwellError) else _failure(error))
-
-    def _begun(self, given: Tensor | Read) -> Search:
-        self._search = self.begin(given)
-        return self._search
-
-    def _guarded(self, given: Tensor | Read, advance: Callable[[Tensor | Read], Step]) -> None:
-        """Whatever goes wrong here is this request's alone."""
-        logits = given.logits if isinstance(given, Read) else given
-        self.rows = len(logits)
-        try:
-            check_numbers(logits, len(self.prompt) + self.shown)
-            self._take(given if self.hidden else logits, advance)
-        except Exception as error:
-            self.fail(error)
-
-    def _take(self, given: Tensor | Read, advance: Callable[[Tensor | Read], Step]) -> None:
-        try:
-            self.step = advance(given)
-            self._show(self.step.settled)
-        except StopIteration as end:
-            if not end.value:
-                raise UpwellError("the strategy found no text; it must return at least one") from None
-            self.step, self.found = None, end.value
-            self._show(self.found[0].tokens[self.shown :])
-            self._events.put(None)
-
-    def _show(self, tokens: tuple[Token, ...]) -> None:
-        self.shown += len(tokens)
-        if tokens:
-            self._events.put(list(tokens))
-
-
-def check_numbers(logits: Tensor, read: int) -> None:
-    """Logits (rows, V) must be numbers; a NaN would otherwise be sampled as if it were one."""
-    if not logits.amax(-1).isfinite().all():
-        raise ServiceError(f"the model gave logits that are no numbers after {read} tokens; "
-                           "its weights are damaged, or its number format is too narrow: try float32")
-
-
-def _failure(error: Exception) -> ServiceError:
-    failure = ServiceError(f"the engine failed at this step ({type(error).__name__}: {error}); try the request again")
-    failure.__cause__ = error
-    return failure
-
-
-class Line:
-    """First come, first served within a client; clients take turns. At most `most` wait in all."""
-
-    def __init__(self, most: int):
-        self.most = most
-        self._clients: OrderedDict[str, deque[Job]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return sum(map(len, self._clients.values()))
-
-    def put(self, job: Job) -> None:
-        """Raises Busy when the line is full."""
-        if len(self) >= self.most:
-            self._drop_cancelled()
-        if len(self) >= self.most:
-            raise Busy(f"{len(self)} requests are waiting, as many as may; try again in a few seconds")
-        self._clients.setdefault(job.client, deque()).append(job)
-
-    def first(self) -> Job:
-        """The one whose turn it is; it stays."""
-        return next(iter(self._clients.values()))[0]
-
-    def take(self) -> Job:
-        """The one whose turn it is; its client goes to the end."""
-        client, jobs = self._clients.popitem(last=False)
-        job = jobs.popleft()
-        if jobs:
-            self._clients[client] = jobs
-        return job
-
-    def _drop_cancelled(self) -> None:
-        left = {client: deque(job for job in jobs if not job.cancelled) for client, jobs in self._clients.items()}
-        self._clients = OrderedDict((client, jobs) for client, jobs in left.items() if jobs)
-
-
 class Engine:
     """One model for many requests, in a thread of its own.
 
     rows        texts that advance together; a beam search keeps several of them
     waiting     requests that may wait in line
+    remember    bytes for what was read before: a prompt that begins as another one did is read from there on
+    deterministic  what a request gets does not depend on the others; it remembers nothing then
     """
 
-    def __init__(self, model, rows: int = 16, waiting: int = 256):
-        self.model, self.rows = model, rows
+    def __init__(self, model, rows: int = 16, waiting: int = 256, remember: int = REMEMBER,
+                 deterministic: bool = False):  # fmt: skip
+        self.model, self.rows, self.deterministic = model, rows, deterministic
+        self.prefixes = Prefixes(0 if deterministic else remember)
+        self._filling = 0                       # rows of the session that nobody asked for, behind all others
         self.running: list[Job] = []            # in the order of their rows in the session
+        self.reading: deque[tuple[Job, Session]] = deque()  # long prompts, a piece of the first one at a time
         self._session: Session | None = None
         self._line, self._calls, self._closing = Line(waiting), deque(), False
         self._wake = threading.Condition()
@@ -262,6 +140,7 @@ class Engine:
                 while self._wait():
                     self._answer_calls()
                     self._admit()
+                    self._read_on()
                     self._step()
         finally:
             self._end()
@@ -269,7 +148,7 @@ class Engine:
     def _wait(self) -> bool:
         """Sleep until there is something to do; False when it is time to end."""
         with self._wake:
-            self._wake.wait_for(lambda: self._closing or self._calls or self.running or len(self._line))
+            self._wake.wait_for(lambda: self._closing or self._calls or self.running or self.reading or len(self._line))
             return not self._closing
 
     def _answer_calls(self) -> None:
@@ -281,16 +160,60 @@ class Engine:
                 answer.put((None, error))
 
     def _admit(self) -> None:
-        """Read the prompts of those whose turn it is and put their rows behind the others."""
+        """Take those whose turn it is: short prompts are read at once and together, a long one piece by piece."""
         jobs = self._next()
-        if not jobs:
+        short = [job for job in jobs if not self._long(job)]
+        together = [[job] for job in short] if self.deterministic else [short] if short else []
+        for some in (*together, *([job] for job in jobs if self._long(job))):
+            whole = not self._long(some[0])
+            try:
+                session = self._opened(some, whole)
+            except Exception as error:
+                for job in some:
+                    job.fail(error)
+                continue
+            if whole:
+                self._begin(some, session)
+            else:
+                self.reading.append((some[0], session))
+
+    def _opened(self, jobs: list[Job], whole: bool) -> Session:
+        """A session with these prompts, as far as they are not known already."""
+        most = max(len(job.prompt) + job.max_new for job in jobs)
+        sources = None if jobs[0].source is None else [job.source for job in jobs]
+        known = [] if sources else [None if job.hidden else self.prefixes.longest(job.prompt) for job in jobs]
+        for job, prefix in zip(jobs, known, strict=False):
+            job.known = 0 if prefix is None else len(prefix.ids)
+        return Session(self.model, [job.prompt for job in jobs], most, sources, any(job.hidden for job in jobs), known,
+                       whole)  # fmt: skip
+
+    def _read_on(self) -> None:
+        """A piece of the first of the long prompts."""
+        while self.reading and self.reading[0][0].cancelled:
+            self.reading.popleft()
+        if not self.reading:
             return
+        job, session = self.reading[0]
         try:
-            most = max(len(job.prompt) + job.max_new for job in jobs)
-            sources = None if jobs[0].source is None else [job.source for job in jobs]
-            session = Session(self.model, [job.prompt for job in jobs], most, sources, any(job.hidden for job in jobs))
+            done = session.read(PIECE)
+        except Exception as error:
+            self.reading.popleft()
+            job.fail(error)
+            return
+        if done:
+            self.reading.popleft()
+            self._begin([job], session)
+
+    def _begin(self, jobs: list[Job], session: Session) -> None:
+        """Their prompts have been read: their rows stand behind the others from now on."""
+        try:
             given = [_of_row(session, row, job) for row, job in enumerate(jobs)]
+            for row, job in enumerate(jobs):
+                self.prefixes.keep(job.prompt, session.cache, row)
+            session.cache.masked = self.deterministic
             if self._session is not None:
+                self._session.leave(self._filling)
+                self._filling = 0
                 self._session.join(session)
             self._session = self._session or session
         except Exception as error:
@@ -299,20 +222,29 @@ class Engine:
             return
         self.running += jobs
         for job, part in zip(jobs, given, strict=True):
+            job.seen = list(job.prompt) if job.source is None else None
             job.start(part)
+
+    def _long(self, job: Job) -> bool:
+        """Whether reading its prompt at once would keep the others waiting."""
+        return len(job.prompt) > PIECE and job.source is None
 
     def _next(self) -> list[Job]:
         """As many from the line as there are rows free, and as fit into one reading; one that wants all goes alone."""
         jobs: list[Job] = []
         with self._wake:
-            used, longest = sum(job.width for job in self.running if job.alive), 0
+            used = sum(job.width for job in self.running if job.alive) + sum(job.width for job, _ in self.reading)
+            longest, short = 0, 0
             while len(self._line):
                 first = self._line.first()
-                longest = max(longest, first.read)
-                if used and used + first.width > self.rows or jobs and longest * (len(jobs) + 1) > PREFILL:
+                if not self._long(first):
+                    longest, short = max(longest, first.read), short + 1
+                if used and used + first.width > self.rows or short > 1 and longest * short > PREFILL:
                     break
                 self._line.take()
-                if not first.cancelled:
+                if first.cancelled:
+                    short -= not self._long(first)
+                else:
                     jobs.append(first)
                     used += first.width
         return jobs
@@ -325,24 +257,37 @@ class Engine:
                 step = job.step             # read once: a cancel may come at any moment
                 live.append(job)
                 steps.append(step._replace(parents=step.parents + row))
+                job.note(step)
+            elif job.seen is not None and job.found:
+                self.prefixes.keep(job.seen, self._session.cache, row)
         self.running = live
         if not live:
-            self._session = None
+            self._session, self._filling = None, 0
             return
         try:
             self._session.keeps = any(job.hidden for job in live)
-            given = answer(self._session, steps)
+            given = answer(self._session, steps + self._filled(steps))
         except Exception as error:
             self._drop(error)
             return
-        for job, part in zip(live, given, strict=True):
+        for job, part in zip(live, given, strict=False):
             job.feed(part)
+
+    def _filled(self, steps: list[Step]) -> list[Step]:
+        """In deterministic mode a step for the rows that are missing; it is written over by the next one."""
+        missing = self.rows - sum(len(step.parents) for step in steps) if self.deterministic else 0
+        kept = range(self._session.rows - self._filling, self._session.rows)[: max(0, missing)]
+        copies = max(0, missing) - len(kept)
+        back, self._filling = int(self._filling > 0), max(0, missing)
+        if missing <= 0:
+            return []
+        return [Step(torch.zeros(missing, dtype=torch.long), torch.tensor([*kept, *[0] * copies]), back=back)]
 
     def _drop(self, error: Exception) -> None:
         """A step failed: its requests are over, and its cache, which may be half written."""
         for job in self.running:
             job.fail(error)
-        self.running, self._session = [], None
+        self.running, self._session, self._filling = [], None, 0
 
     def _end(self) -> None:
         """Nobody must wait for an engine that is gone."""
@@ -350,6 +295,8 @@ class Engine:
         with self._wake:
             self._closing = True
             self._drop(closed)
+            while self.reading:
+                self.reading.popleft()[0].fail(closed)
             while len(self._line):
                 self._line.take().fail(closed)
             for _, answer in self._calls:

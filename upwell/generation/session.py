@@ -19,28 +19,52 @@ class Session:
     capacity    tokens that each row has room for at first; more is made when needed
     sources     where there is an encoder: token ids of the text that each row is about
     hidden      keep the vectors of what was read last, for strategies that want them
+    known       for each row the beginning of its prompt that need not be read again (prefixes.Prefix), or None
+    whole       read all prompts at once; else `read` does it, piece by piece
     .logits     (rows, V) float32 after the last token of each row
     .hidden     (rows, T, D) of the T tokens that each row has read last, filled up on the right; None where not kept
     """
 
     @torch.inference_mode()
     def __init__(self, model, prompts: Sequence[Sequence[int]] | None, capacity: int = 0,
-                 sources: Sequence[Sequence[int]] | None = None, hidden: bool = False):  # fmt: skip
-        self.model, self.keeps, self.hidden = model, hidden, None
+                 sources: Sequence[Sequence[int]] | None = None, hidden: bool = False, known: Sequence = (),
+                 whole: bool = True):  # fmt: skip
+        self.model, self.keeps, self.hidden, self.logits = model, hidden, None, None
         if prompts is None:
             prompts = [[model.config.start]] * len(sources or ())
         check_prompts(prompts, model.config.context, model.config.vocab)
         check_sources(model.config, len(prompts), sources)
-        ids, lengths = side_by_side(prompts)
-        room = min(max(capacity, ids.shape[1] + 1), model.config.context)
+        longest = max(len(prompt) for prompt in prompts)
+        room = min(max(capacity, longest + 1), model.config.context)
         self.cache = Cache(model.config, len(prompts), room, model.device, model.dtype)
-        uneven = None if len(set(lengths.tolist())) == 1 else lengths.to(model.device)
-        about = {}
+        begun = [0] * len(prompts)
+        for row, prefix in enumerate(known):
+            if prefix is not None:
+                self.cache.recall(row, prefix.keys, prefix.values)
+                begun[row] = len(prefix.ids)
+        unread = [prompt[start:] for prompt, start in zip(prompts, begun, strict=True)]
+        self._unread, self._left = (t.to(model.device) for t in side_by_side(unread))
+        self._about = {}
         if sources is not None:
             source, long = (t.to(model.device) for t in side_by_side(sources))
             places = torch.arange(source.shape[1], device=model.device)
-            about = {"source": source, "source_mask": places < long[:, None]}
-        self.logits = self._read(ids.to(model.device), uneven, last=True, **about)
+            self._about = {"source": source, "source_mask": places < long[:, None]}
+        if whole:
+            self.read()
+
+    @torch.inference_mode()
+    def read(self, most: int = sys.maxsize) -> bool:
+        """Read up to `most` more tokens of each prompt; whether that was all of them, so that there are logits."""
+        ids, self._unread = self._unread[:, :most], self._unread[:, most:]
+        now = self._left.clamp(max=ids.shape[1])
+        self._left = self._left - now
+        before, logits_before = self.hidden, self.logits
+        logits = self._read(ids, None if bool((now == ids.shape[1]).all()) else now, last=True, **self._about)
+        self._about = {}
+        self.logits = logits if logits_before is None else torch.where((now > 0)[:, None], logits, logits_before)
+        if self.hidden is not None and before is not None:
+            self.hidden = torch.cat([before, self.hidden], 1)
+        return not self._unread.shape[1]
 
     @property
     def rows(self) -> int:
@@ -90,6 +114,14 @@ class Session:
         """Take over the rows of another session of this model; they stand behind the own ones."""
         self.cache.join(other.cache)
         self.logits = torch.cat([self.logits, other.logits])
+
+    @torch.inference_mode()
+    def leave(self, count: int) -> None:
+        """The last `count` rows go."""
+        if count:
+            kept = torch.arange(self.rows - count, device=self.cache.lengths.device)
+            self.cache.reorder(kept)
+            self.logits = self.logits[kept]
 
 
 def side_by_side(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

@@ -33,6 +33,7 @@ class Cache:
         self.capacity = capacity
         self.lengths = torch.zeros(rows, dtype=torch.long, device=device)
         self.longest, self.even = 0, True  # host-side: the largest length, and whether all are equal
+        self.masked = False  # rows are never taken as equally long, so that each is computed as beside any others
 
     @property
     def rows(self) -> int:
@@ -53,9 +54,23 @@ class Cache:
         self.keys = [change(part, ring) for part, ring in zip(self.keys, self.rings, strict=True)]
         self.values = [change(part, ring) for part, ring in zip(self.values, self.rings, strict=True)]
 
+    @property
+    def per_token(self) -> int:
+        """Bytes that one token of one row takes."""
+        return sum(part.nbytes // (part.shape[0] * part.shape[2]) for part in (*self.keys, *self.values))
+
+    def recall(self, row: int, keys: list[Tensor], values: list[Tensor]) -> None:
+        """An empty row begins with what a text has left, for each block (K, n, d)."""
+        n = keys[0].shape[1]
+        for mine, theirs in zip((*self.keys, *self.values), (*keys, *values), strict=True):
+            mine[row, :, :n] = theirs
+        self.lengths[row] = n
+        self.longest, self.even = max(self.longest, n), bool((self.lengths == self.lengths[0]).all())
+
     def begin(self, T: int) -> Tensor:
         """Places (rows, T) of the next T tokens of each row; call once for each forward pass."""
         self.reserve(self.longest + T)
+        self.even = self.even and not self.masked
         self.positions = self.lengths[:, None] + torch.arange(T, device=self.lengths.device)
         self.seen = self.longest + T
         return self.positions

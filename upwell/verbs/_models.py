@@ -35,6 +35,8 @@ class Which:
     """How the weights are held in memory: as the file has them, or rounded (int4 keeps the blocks of a Q4_1 file)."""
     draft: Path | None = None
     """A small model with the same tokenizer, which guesses for the strategy speculative: a folder or a fetched name."""
+    deterministic: bool = False
+    """What is written to the last bit does not depend on what else is written meanwhile; slower."""
 
     def __post_init__(self):
         if self.base_url is not None and self.folder is not None:
@@ -67,7 +69,8 @@ def open_backend(which: Which, key: str | None = None, rows: int = 16) -> Opened
 
     imported = time.perf_counter()
     draft = None if which.draft is None else open_model(model_folder(which.draft), which)
-    backend = Local(open_model(folder, which), rows, draft=draft)
+    model = open_model(folder, which)
+    backend = Local(model, rows, draft=draft, deterministic=which.deterministic)
     loaded = time.perf_counter()
     return Opened(backend, {"import_seconds": round(imported - begin, 3), "load_seconds": round(loaded - imported, 3)})
 
