@@ -6,6 +6,8 @@ WORKERS ?= 2
 SETUP = $(PYTHON) tools/setup.py $(if $(UV),--uv) $(if $(TORCH),--torch "$(TORCH)")
 BIN = $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 
+unexport PYTHONDONTWRITEBYTECODE  # else every process compiles torch's Python anew, which takes longer than its import
+
 .DEFAULT_GOAL := help
 .PHONY: help quickstart setup test test-all bench lint clean
 

@@ -137,11 +137,11 @@ def test_who_cancels_in_line_is_never_read(gate, engine):
     assert max(gate.rows) == 1
 
 
-def test_a_step_that_raises_fails_the_requests_in_it_and_the_engine_goes_on(small, gate, engine):
-    gate.fault = RuntimeError("out of memory")          # raised by steps, not by the reading of longer prompts
+def test_F1_a_step_that_raises_fails_the_requests_in_it_and_the_engine_goes_on(small, gate, engine):
+    gate.fault = RuntimeError("a broken kernel")        # raised by steps, not by the reading of longer prompts
     jobs = hold(gate, engine, [job([1, 2], max_new=50), job([2, 3], max_new=50)])
     for one in jobs:
-        with pytest.raises(ServiceError, match="RuntimeError: out of memory.*again"):
+        with pytest.raises(ServiceError, match="RuntimeError: a broken kernel.*again"):
             ids(one)
     gate.fault = None
     again = engine.submit(job([9, 8], seed=5))
@@ -170,7 +170,7 @@ def test_a_strategy_that_finds_nothing_fails_alone(small, gate, engine):
     assert ids(good) == alone(small, good)
 
 
-def test_logits_that_are_no_numbers_fail_that_request_alone_and_by_name(small, gate, engine):
+def test_F4_logits_that_are_no_numbers_fail_that_request_alone_and_by_name(small, gate, engine):
     good = job([2], max_new=12)
     expected = alone(small, good)
     poison = next(token for token in range(VOCAB) if token not in expected)

@@ -48,7 +48,7 @@ def text(length, seed):
 
 
 @pytest.mark.parametrize("seed", [None, 4], ids=["greedy", "sampled"])
-def test_a_prompt_that_begins_as_another_is_read_from_where_they_part(small, gate, engine, seed):
+def test_L6_a_prompt_that_begins_as_another_is_read_from_where_they_part(small, gate, engine, seed):
     shared = text(200, 1)
     ids(engine.submit(job(shared + text(9, 2))))
     gate.read.clear()
@@ -171,6 +171,56 @@ def test_a_piece_that_raises_fails_its_prompt_alone(small, gate, engine, monkeyp
         ids(bad)
     assert ids(good) == alone(small, good)
     assert not engine.reading
+
+
+# ---- no memory ----
+
+FULL = RuntimeError("[enforce fail at alloc_cpu.cpp:128] DefaultCPUAllocator: can't allocate memory: you tried to "
+                    "allocate 1000000 bytes.")  # fmt: skip
+
+
+class Full(Counting):
+    """A model for which there is no memory in some of its readings."""
+
+    fails = ()
+
+    def __call__(self, ids, **options):
+        logits = super().__call__(ids, **options)
+        if len(self.read) in self.fails:
+            raise FULL
+        return logits
+
+
+def test_F5_without_memory_what_is_remembered_goes_and_the_prompt_is_read_again(small):
+    gate = Full(small)
+    engine = Engine(gate)
+    try:
+        ids(engine.submit(job(text(90, 1), max_new=2)))
+        until(lambda: not engine.running)
+        gate.fails = (len(gate.read) + 1,)
+        second = engine.submit(job(text(60, 2), max_new=4))
+        assert ids(second) == alone(small, second)
+        assert [tokens for _, tokens in gate.read[2:4]] == [60, 60]
+        until(lambda: not engine.running)
+        assert len(engine.prefixes) == 1
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("at", ["reading", "step"])
+def test_F5_where_that_is_not_enough_it_is_refused_and_nothing_is_held(small, at):
+    gate = Full(small)
+    engine = Engine(gate)
+    try:
+        gate.fails = (1,) if at == "reading" else (3,)
+        with pytest.raises(ServiceError, match="no memory left for this request"):
+            ids(engine.submit(job(text(60, 2), max_new=9)))
+        until(lambda: not engine.running)
+        assert engine._session is None and engine.prefixes.taken == 0
+        again = engine.submit(job(text(60, 3), max_new=4))
+        assert ids(again) == alone(small, again)
+    finally:
+        engine.close()
 
 
 def test_closing_fails_what_is_being_read(gate, monkeypatch):

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..errors import ServiceError
-from .jobs import Job, Line
+from .jobs import Job, Line, memory_is_full
 from .prefixes import Prefixes
 from .session import Session, check_prompts, check_sources
 from .steps import Found, Read, Search, Step
@@ -167,7 +167,7 @@ class Engine:
         for some in (*together, *([job] for job in jobs if self._long(job))):
             whole = not self._long(some[0])
             try:
-                session = self._opened(some, whole)
+                session = self._roomy(lambda some=some, whole=whole: self._opened(some, whole))
             except Exception as error:
                 for job in some:
                     job.fail(error)
@@ -176,6 +176,15 @@ class Engine:
                 self._begin(some, session)
             else:
                 self.reading.append((some[0], session))
+
+    def _roomy(self, make: Callable[[], Session]) -> Session:
+        """What `make` gives; where there is no memory for it, once more without what is remembered."""
+        try:
+            return make()
+        except Exception as error:
+            if not memory_is_full(error) or not self.prefixes.clear():
+                raise
+        return make()
 
     def _opened(self, jobs: list[Job], whole: bool) -> Session:
         """A session with these prompts, as far as they are not known already."""
@@ -199,6 +208,8 @@ class Engine:
         except Exception as error:
             self.reading.popleft()
             job.fail(error)
+            if memory_is_full(error):
+                self.prefixes.clear()
             return
         if done:
             self.reading.popleft()
@@ -285,6 +296,8 @@ class Engine:
 
     def _drop(self, error: Exception) -> None:
         """A step failed: its requests are over, and its cache, which may be half written."""
+        if memory_is_full(error):
+            self.prefixes.clear()
         for job in self.running:
             job.fail(error)
         self.running, self._session, self._filling = [], None, 0

@@ -4,7 +4,7 @@ import queue
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 
-from torch import Tensor
+from torch import OutOfMemoryError, Tensor
 
 from ..errors import Busy, ServiceError, UpwellError
 from .steps import Found, Read, Search, Step, Token
@@ -116,7 +116,17 @@ def check_numbers(logits: Tensor, read: int) -> None:
                            "its weights are damaged, or its number format is too narrow: try float32")
 
 
+def memory_is_full(error: BaseException) -> bool:
+    """Whether an exception says that there is no memory left; torch's own on a CPU is a RuntimeError."""
+    told = str(error).lower()
+    return isinstance(error, MemoryError | OutOfMemoryError) or "can't allocate memory" in told or (
+        "not enough memory" in told)  # fmt: skip
+
+
 def _failure(error: Exception) -> ServiceError:
+    if memory_is_full(error):
+        return ServiceError("there is no memory left for this request beside the others; send it again later, make it "
+                            "shorter, or let fewer be written at once")  # fmt: skip
     failure = ServiceError(f"the engine failed at this step ({type(error).__name__}: {error}); try the request again")
     failure.__cause__ = error
     return failure

@@ -75,6 +75,12 @@ class Prefixes:
         self._kept[wanted.tobytes()] = made
         self.taken += made.size
 
+    def clear(self) -> bool:
+        """Forget all; whether there was any."""
+        had, self.taken = bool(self._kept), 0
+        self._kept.clear()
+        return had
+
     def _drop(self, name: bytes) -> None:
         self.taken -= self._kept.pop(name).size
 
