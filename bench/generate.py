@@ -63,10 +63,12 @@ def opened(weights: str):
 
     import torch
 
-    from upwell.model import hub, quantize
+    from upwell.model import hub, laid, quantize
     from upwell.weights import find
 
     checkpoint = hub.load(find(Path("smollm2-135m")), dtype=torch.float32 if weights == "float32" else torch.bfloat16)
+    if weights == "bfloat16":
+        return replace(checkpoint, model=laid.lay_out(checkpoint.model))
     if weights.startswith("int"):
         checkpoint = replace(checkpoint, model=quantize.quantize(checkpoint.model, quantize.Scheme(int(weights[3:]))))
     return checkpoint
@@ -76,7 +78,7 @@ def page() -> str:
     """English text of which neither side knows anything in advance."""
     from upwell import catalog
 
-    found = catalog.fetch("kjv", "en") if "en" in catalog.parts("kjv") else catalog.fetch("kjv")
+    found = catalog.fetch("kjv", "en")
     return json.loads(found.read_text(encoding="utf-8").splitlines()[0])["text"][:6000]
 
 

@@ -25,6 +25,7 @@ from .jobs import Job, Line, memory_is_full
 from .prefixes import Prefixes
 from .session import Session, check_prompts, check_sources
 from .steps import Found, Read, Search, Step
+from .threads import give_up_team
 
 PREFILL = 4096   # tokens, padding included, that are read at most at once for new requests, so that others wait little
 PIECE = 512      # tokens of a long prompt that are read between two steps of the others
@@ -92,6 +93,7 @@ class Engine:
         self._session: Session | None = None
         self._line, self._calls, self._closing = Line(waiting), deque(), False
         self._wake = threading.Condition()
+        give_up_team()
         self._thread = threading.Thread(target=self._work, name="upwell-engine", daemon=True)
         self._thread.start()
 

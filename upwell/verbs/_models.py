@@ -31,7 +31,7 @@ class Which:
     """auto, cpu, cuda or mps."""
     allow_key: tuple[str, ...] = ()
     """Keys of the folder's config.json (or tensors) that upwell does not know and that you want to pass over."""
-    weights: Literal["file", "int8", "int4"] = "file"
+    weights: Literal["file", "bfloat16", "int8", "int4"] = "file"
     """How the weights are held in memory: as the file has them, or rounded (int4 keeps the blocks of a Q4_1 file)."""
     draft: Path | None = None
     """A small model with the same tokenizer, which guesses for the strategy speculative: a folder or a fetched name."""
@@ -66,21 +66,25 @@ def open_backend(which: Which, key: str | None = None, rows: int = 16) -> Opened
     begin = time.perf_counter()
     import upwell.generation.engine  # noqa: F401 (it brings torch, whose time is told apart)
     from upwell.generation.backend import Local
+    from upwell.model.laid import lay_out
 
     imported = time.perf_counter()
     draft = None if which.draft is None else open_model(model_folder(which.draft), which)
-    model = open_model(folder, which)
-    backend = Local(model, rows, draft=draft, deterministic=which.deterministic)
+    opened = open_model(folder, which)
+    backend = Local(replace(opened, model=lay_out(opened.model)), rows, draft=draft, deterministic=which.deterministic)
     loaded = time.perf_counter()
     return Opened(backend, {"import_seconds": round(imported - begin, 3), "load_seconds": round(loaded - imported, 3)})
 
 
 def open_model(folder: Path, settings):
     """The checkpoint of a folder on the device and with the weights that a verb's settings ask for."""
+    import torch
+
     from upwell.model import hub, quantize
 
-    checkpoint = hub.load(folder, usable_device(settings.device), allow=settings.allow_key)
-    if settings.weights == "file":
+    dtype = torch.bfloat16 if settings.weights == "bfloat16" else None
+    checkpoint = hub.load(folder, usable_device(settings.device), dtype, allow=settings.allow_key)
+    if not settings.weights.startswith("int"):
         return checkpoint
     return replace(checkpoint, model=quantize.quantize(checkpoint.model, quantize.Scheme(int(settings.weights[3:]))))
 
