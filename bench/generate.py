@@ -67,11 +67,9 @@ def opened(weights: str):
     from upwell.weights import find
 
     checkpoint = hub.load(find(Path("smollm2-135m")), dtype=torch.float32 if weights == "float32" else torch.bfloat16)
-    if weights == "bfloat16":
-        return replace(checkpoint, model=laid.lay_out(checkpoint.model))
     if weights.startswith("int"):
         checkpoint = replace(checkpoint, model=quantize.quantize(checkpoint.model, quantize.Scheme(int(weights[3:]))))
-    return checkpoint
+    return replace(checkpoint, model=laid.lay_out(checkpoint.model))
 
 
 def page() -> str:

@@ -40,6 +40,7 @@ class Attention(nn.Module):
         self.q = nn.Linear(c.width, c.heads * c.head_dim, bias=c.qkv_bias)
         self.k = nn.Linear(c.width, c.kv_heads * c.head_dim, bias=c.qkv_bias)
         self.v = nn.Linear(c.width, c.kv_heads * c.head_dim, bias=c.qkv_bias)
+        self.joint = None  # in the place of q, k and v all three in one matrix, where `laid` put it
         self.o = nn.Linear(c.heads * c.head_dim, c.width, bias=c.out_bias)
         self.q_norm = RMSNorm(c.head_dim, c) if c.qk_norm != "none" else nn.Identity()
         self.k_norm = RMSNorm(c.head_dim, c) if c.qk_norm != "none" else nn.Identity()
@@ -74,6 +75,9 @@ class Attention(nn.Module):
 
     def project(self, x: Tensor) -> list[Tensor]:
         """Queries, keys and values of x; for many tokens in one matrix product, which is faster than three."""
+        if self.joint is not None:
+            each = self.kv_heads * self.head_dim
+            return self.joint(x).split([self.heads * self.head_dim, each, each], -1)
         parts = (self.q, self.k, self.v)
         if x.shape[0] * x.shape[1] < MANY_TOKENS or any(type(part) is not nn.Linear for part in parts):
             return [part(x) for part in parts]

@@ -47,8 +47,12 @@ class FeedForward(nn.Module):
         self.up = nn.Linear(c.width, inner, bias=c.ffn_bias)
         self.down = nn.Linear(inner, c.width, bias=c.ffn_bias)
         self.activation = ACTIVATIONS[c.activation]
+        self.joint = None  # in the place of gate and up both in one matrix, where `laid` put it
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.joint is not None:
+            gate, up = self.joint(x).chunk(2, -1)
+            return self.down(self.activation(gate) * up)
         if self.gate is None:
             return self.down(self.activation(self.up(x)))
         return self.down(self.activation(self.gate(x)) * self.up(x))
