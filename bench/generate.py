@@ -43,6 +43,7 @@ WORKS = {  # work: what it is, the side to which others are compared first, and 
     "beams": ("beam 4, 16 sources, 6 + 6 layers", "CTranslate2, int8", {
         "CTranslate2, int8": ("peers_generate", "beams_ctranslate({folder!r})"),
         "transformers, float32": ("peers_generate", "beams_transformers({folder!r})"),
+        "upwell, bfloat16": ("generate", "beams({folder!r}, 'bfloat16')"),
         "upwell, int8": ("generate", "beams({folder!r}, 'int8')"),
         "upwell, float32": ("generate", "beams({folder!r}, 'float32')")}),
     "lookup": ("guesses from the prompt, code to copy", "upwell, without", {
@@ -223,15 +224,18 @@ def beams(folder: str, weights: str) -> dict:
     """Tokens a second of the best of each beam."""
     from dataclasses import replace
 
+    import torch
+
     from upwell.generation.backend import Local, Settings
-    from upwell.model import hub, quantize
+    from upwell.model import hub, laid, quantize
     from upwell.tokens import kinds
 
-    checkpoint = hub.load(Path(folder))
+    checkpoint = hub.load(Path(folder), dtype=torch.float32 if weights == "float32" else torch.bfloat16)
     if weights.startswith("int"):
         checkpoint = replace(checkpoint, model=quantize.quantize(checkpoint.model, quantize.Scheme(8)))
     tokenizer = checkpoint.tokenizer or kinds.train(["a b c"], kinds.Wanted(300, "bpe"))
-    backend = Local(replace(checkpoint, tokenizer=tokenizer), rows=SOURCES * BEAMS)
+    backend = Local(replace(checkpoint, model=laid.lay_out(checkpoint.model), tokenizer=tokenizer),
+                    rows=SOURCES * BEAMS)  # fmt: skip
     backend.ends, begin = frozenset(), None
     settings = Settings(max_new=TARGET, min_new=TARGET, strategy="beam", beams=BEAMS, temperature=0)
     try:

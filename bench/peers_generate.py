@@ -145,6 +145,7 @@ def convert(where: str, target: str) -> None:
     from transformers import MarianMTModel
 
     loader, model = converters.MarianMTLoader(), MarianMTModel.from_pretrained(where)
+    model.config.normalize_before = model.config.normalize_embedding = False  # as the loader for Marian sets them
     spec = converters.BartLoader.get_model_spec(loader, model)
     words = ["<pad>", "<unk>", "</s>", *(f"w{n}" for n in range(3, model.config.vocab_size))]
     spec.register_source_vocabulary(words)
@@ -153,4 +154,5 @@ def convert(where: str, target: str) -> None:
     spec.config.decoder_start_token, spec.config.add_source_eos = "<pad>", False
     spec.validate()
     spec.optimize(quantization="int8")
+    Path(target).mkdir()
     spec.save(target)

@@ -30,6 +30,7 @@ class Cache:
         self.values = [torch.zeros(shape, device=device, dtype=dtype) for shape in shapes]
         self.other: list[tuple[Tensor, Tensor]] = []
         self.other_mask: Tensor | None = None
+        self.about = torch.arange(rows, device=device)  # which of the encoder's texts each row has
         self.capacity = capacity
         self.lengths = torch.zeros(rows, dtype=torch.long, device=device)
         self.longest, self.even = 0, True  # host-side: the largest length, and whether all are equal
@@ -102,8 +103,10 @@ class Cache:
         if torch.equal(parents, torch.arange(self.rows, device=parents.device)):
             return
         self.map(lambda part, _: part[parents])
-        self.other = [(keys[parents], values[parents]) for keys, values in self.other]
-        self.other_mask = None if self.other_mask is None else self.other_mask[parents]
+        about, self.about = self.about, self.about[parents]
+        if not torch.equal(about, self.about):  # the beams of one text change places, which leaves the text where it is
+            self.other = [(keys[parents], values[parents]) for keys, values in self.other]
+            self.other_mask = None if self.other_mask is None else self.other_mask[parents]
         self.lengths = self.lengths[parents]
         self.longest = int(self.lengths.max()) if len(parents) else 0
         self.even = not len(parents) or self.longest == int(self.lengths.min())
@@ -125,6 +128,8 @@ class Cache:
         self.even = self.even and other.even and self.longest == other.longest
         self.longest = max(self.longest, other.longest)
         self.lengths = torch.cat([self.lengths, other.lengths])
+        beyond = self.about.max() + 1 if len(self.about) else 0
+        self.about = torch.cat([self.about, other.about + beyond])
 
     def _join_other(self, other: "Cache") -> None:
         """The encoder's texts side by side, the shorter ones padded."""
