@@ -2,6 +2,7 @@
 
     python bench/generate.py                                all works, five rounds (about an hour)
     python bench/generate.py --works int8 beams --rounds 1 --markdown FILE
+    python bench/generate.py --alike                        which share of 200 texts depends on who else is written
 
 Weights are smollm2-135m's (`upwell fetch smollm2-135m`); beams: a translation model of 6 + 6 layers x 512 of random
 weights in Marian's layout, 16 sources of 32 tokens. Each side runs in a process of its own, with as many threads as
@@ -213,6 +214,26 @@ def start() -> dict:
     return {"speed": 1 / seconds, **parts}
 
 
+def alike(deterministic: bool, count: int = 200, new: int = 16) -> str:
+    """How many greedy texts are other ones when 16 are written at once than when each is written alone."""
+    from upwell.generation.backend import Local, Settings
+
+    checkpoint = opened("bfloat16")
+    backend, settings = Local(checkpoint, STREAMS, deterministic=deterministic), Settings(max_new=new, temperature=0)
+    backend.ends = frozenset()
+    ids, found = checkpoint.tokenizer.encode(page() * 9), [[], []]
+    prompts = [ids[29 * n : 29 * n + 8 + n % 25] for n in range(count)]
+    try:
+        for place, at_once in enumerate((1, STREAMS)):
+            for begin in range(0, count, at_once):
+                answers = [backend.generate(prompt, settings) for prompt in prompts[begin : begin + at_once]]
+                found[place] += [[token for piece in answer for token in piece.tokens] for answer in answers]
+    finally:
+        backend.close()
+    other = sum(a != b for a, b in zip(*found, strict=True))
+    return f"{other} of {count} texts of {new} tokens differ {'in' if deterministic else 'without'} deterministic mode"
+
+
 def sources() -> list[list[int]]:
     """Ids of the sources of the translation model."""
     import torch
@@ -312,7 +333,11 @@ def main() -> None:
     parser.add_argument("--works", nargs="+", choices=list(WORKS), default=list(WORKS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--alike", action="store_true")
     given = parser.parse_args()
+    if given.alike:
+        print(*(alike(deterministic) for deterministic in (False, True)), sep="\n")
+        return
     with tempfile.TemporaryDirectory() as folder:
         if "beams" in given.works:
             translator(Path(folder))
