@@ -119,6 +119,15 @@ def timed(backend, prompts: list[list[int]], settings) -> float:
     return (counts - len(prompts)) / seconds
 
 
+def read_a_token(model) -> int:
+    """Bytes of weights that a step reads: all, but for an embedding that is no output matrix at once."""
+    from upwell.model.laid import Laid
+    from upwell.model.quantize import size
+
+    laid = [part.laid for part in model.modules() if isinstance(part, Laid)]
+    return size(model) + sum(2 * t.numel() for t in laid) - (model.embed.weight.nbytes if laid else 0)
+
+
 def prompts_of(tokenizer, count: int, length: int) -> list[list[int]]:
     """Pieces of the page."""
     ids = tokenizer.encode(page() * 3)
@@ -128,7 +137,6 @@ def prompts_of(tokenizer, count: int, length: int) -> list[list[int]]:
 def decode(weights: str, streams: int = 1, deterministic: bool = False) -> dict:
     """Greedy, one stream or several."""
     from upwell.generation.backend import Local, Settings
-    from upwell.model import quantize
 
     checkpoint = opened(weights)
     backend = Local(checkpoint, rows=streams, deterministic=deterministic)
@@ -139,7 +147,7 @@ def decode(weights: str, streams: int = 1, deterministic: bool = False) -> dict:
         speed = timed(backend, found, Settings(max_new=NEW, temperature=0))
     finally:
         backend.close()
-    floor = quantize.size(checkpoint.model) / bandwidth()
+    floor = read_a_token(checkpoint.model) / bandwidth()
     return {"speed": speed, "of the floor": speed / streams * floor,
             "perplexity": perplexity(checkpoint.model, checkpoint.tokenizer)}  # fmt: skip
 
@@ -157,7 +165,7 @@ def prefill() -> dict:
         begin = time.perf_counter()
         Session(checkpoint.model, [prompt])
         times.append(time.perf_counter() - begin)
-    matrices = sum(p.numel() for name, p in checkpoint.model.named_parameters() if ".blocks." in name)
+    matrices = read_a_token(checkpoint.model) / 2 - checkpoint.model.embed.weight.numel()
     floor = 2 * matrices * READ / max(rate(torch.bfloat16, 2048), rate(torch.float32, 2048))
     return {"speed": READ / min(times[1:]), "of the floor": floor / min(times[1:]),
             "perplexity": perplexity(checkpoint.model, checkpoint.tokenizer)}  # fmt: skip
