@@ -223,6 +223,15 @@ def test_F5_where_that_is_not_enough_it_is_refused_and_nothing_is_held(small, at
         engine.close()
 
 
+def test_F5_where_there_is_no_memory_to_remember_nothing_is_and_requests_go_on(small, gate, engine, monkeypatch):
+    def full(*_):
+        raise FULL
+
+    monkeypatch.setattr(engine.prefixes, "keep", full)
+    jobs = [engine.submit(job(text(60, n), max_new=5)) for n in range(3)]
+    assert [ids(one) for one in jobs] == [alone(small, one) for one in jobs]
+
+
 def test_closing_fails_what_is_being_read(gate, monkeypatch):
     monkeypatch.setattr(engines, "PIECE", 16)
     engine = Engine(gate)

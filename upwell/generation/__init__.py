@@ -5,6 +5,9 @@
     strategies   one file each; a coroutine that yields Steps and returns what it found, best first
     spelling     what settings say in text (strings, words, a grammar) as filters and ids of a tokenizer
     engine       run() drives one strategy over one session, Engine drives many and batches their rows
+    jobs         requests of an engine, and the line in which they wait
+    prefixes     what texts left in the cache, for prompts that begin as they did
+    threads      the processor's threads belong to whoever computes
     backend      what every later room sees: generate, score, embed, on our engine or on a server of others
 
 Letters for shapes: B rows of a batch, T tokens, V vocabulary. Importing this package imports no torch.

@@ -222,7 +222,7 @@ class Engine:
         try:
             given = [_of_row(session, row, job) for row, job in enumerate(jobs)]
             for row, job in enumerate(jobs):
-                self.prefixes.keep(job.prompt, session.cache, row)
+                self._remember(job.prompt, session, row)
             session.cache.masked = self.deterministic
             if self._session is not None:
                 self._session.leave(self._filling)
@@ -237,6 +237,15 @@ class Engine:
         for job, part in zip(jobs, given, strict=True):
             job.seen = list(job.prompt) if job.source is None else None
             job.start(part)
+
+    def _remember(self, ids: list[int], session: Session, row: int) -> None:
+        """Keep what a row has read; where there is no memory for that, nothing is remembered for now."""
+        try:
+            self.prefixes.keep(ids, session.cache, row)
+        except Exception as error:
+            if not memory_is_full(error):
+                raise
+            self.prefixes.clear()
 
     def _long(self, job: Job) -> bool:
         """Whether reading its prompt at once would keep the others waiting."""
@@ -272,7 +281,7 @@ class Engine:
                 steps.append(step._replace(parents=step.parents + row))
                 job.note(step)
             elif job.seen is not None and job.found:
-                self.prefixes.keep(job.seen, self._session.cache, row)
+                self._remember(job.seen, self._session, row)
         self.running = live
         if not live:
             self._session, self._filling = None, 0

@@ -19,6 +19,7 @@ vocabulary. The room knows nothing of loss, data or text; `hub` alone touches fi
     lora          low-rank adapters, in PEFT's folders
     quantize      int8 and int4 weights: rounding, and a model over them
     rounded       the matrices themselves, over torch's packed kernels
+    laid          matrices as a CPU reads them fastest, for writing texts
     compressed    their folders, as compressed-tensors lays them out
     budget        parameters, operations and memory of a shape, before it is run
 """
