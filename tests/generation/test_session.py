@@ -53,7 +53,7 @@ def test_rows_that_join_later_and_the_old_ones_stay_what_they_were(model):
     torch.testing.assert_close(logits, torch.stack([whole(model, t) for t in expected]), **CLOSE)
 
 
-def test_a_prompt_longer_than_the_model_reads_names_both_numbers(model):
+def test_B5_a_prompt_longer_than_the_model_reads_names_both_numbers(model):
     with pytest.raises(SettingsError, match="129 tokens.*at most 128"):
         Session(model, [[1] * 129], 0)
 
@@ -67,12 +67,12 @@ def test_a_text_that_grows_beyond_what_the_model_reads_is_an_error_and_not_a_cut
 
 
 @pytest.mark.parametrize("prompts", [[], [[]], [[1], []]])
-def test_an_empty_prompt_is_refused(model, prompts):
+def test_B5_an_empty_prompt_is_refused(model, prompts):
     with pytest.raises(SettingsError, match="expected at least"):
         Session(model, prompts, 0)
 
 
 @pytest.mark.parametrize("token", [-1, 10**6])
-def test_an_id_outside_of_the_vocabulary_is_named(model, token):
+def test_B5_an_id_outside_of_the_vocabulary_is_named(model, token):
     with pytest.raises(SettingsError, match=f"{token}.*0 to {model.config.vocab - 1}"):
         Session(model, [[1, token]], 0)
