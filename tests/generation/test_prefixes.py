@@ -297,3 +297,31 @@ def test_deterministic_requests_that_come_later_change_nothing_for_those_at_work
         assert ids(first) == alone_ and [len(ids(one)) for one in others] == [4 * n for n in range(2, 9)]
     finally:
         engine.close()
+
+
+def test_L7_masked_rows_see_as_many_keys_alone_as_beside_longer_ones_and_what_they_saw_before(small):
+    prompts = [text(5, 1), text(70, 2), text(150, 3)]
+    plain, beside = Session(small, prompts), Session(small, prompts)
+    beside.cache.masked = True
+    tokens, rows = torch.tensor([4, 5, 6]), torch.arange(3)
+    expected, found = plain.step(tokens, rows), beside.step(tokens, rows)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    assert [(group.tolist(), size) for group, size in beside.cache.groups] == [([0], 64), ([1], 128), ([2], 192)]
+    alone_ = Session(small, prompts[:1])
+    alone_.cache.masked = True
+    alone_.step(tokens[:1], rows[:1])
+    assert [(group.tolist(), size) for group, size in alone_.cache.groups] == [([0], 64)]
+
+
+def test_deterministic_mode_is_refused_where_sources_are_read_together():
+    from types import SimpleNamespace
+
+    from upwell.errors import SettingsError
+    from upwell.generation.backend import Local
+    from upwell.model.hub import Checkpoint
+    from upwell.tokens.tokenizer import train
+
+    tokenizer = train(["a b c"] * 10, 280)
+    config = SimpleNamespace(shape="encoder-decoder", bos=None, ends=frozenset(), vocab=280)
+    with pytest.raises(SettingsError, match="deterministic: found model, a model with an encoder"):
+        Local(Checkpoint(SimpleNamespace(config=config), tokenizer, config, None), deterministic=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .. import plugs
-from ..errors import CheckpointError, DataError, UpwellError
+from ..errors import CheckpointError, DataError, SettingsError, UpwellError
 from ..text import chat
 from .remote import Remote
 from .settings import Piece, Ranked, Settings, Usage, unwritable
@@ -84,6 +84,9 @@ class Local:
         self.ends = frozenset({self.tokenizer.end}) | self.config.ends | self.habits.ends
         self.spelling = Spelling(self.tokenizer, self.config.vocab)
         self.draft = None if draft is None else _fitting(draft, checkpoint)
+        if deterministic and self.has_source:
+            raise SettingsError(f"deterministic: found {self.name}, a model with an encoder, expected a decoder: how "
+                                "its sources are read depends on the longest one")  # fmt: skip
         self.engine = Engine(checkpoint.model, rows, waiting, deterministic=deterministic)
 
     def generate(self, prompt: Prompt, settings: Settings | None = None, client: str = "") -> "Answer":

@@ -57,6 +57,8 @@ class Attention(nn.Module):
             q, k = self.q_norm(q), self.k_norm(k)
         if cache is not None:
             k, v = cache.extend(k, v)
+            if cache.cache.masked:
+                return self.joined(self.attend_in_groups(q, k.to(q.dtype), v.to(q.dtype), mask, cache.cache.groups))
         return self.joined(self.attend(q, k.to(q.dtype), v.to(q.dtype), mask, self.causal and q.shape[2] > 1))
 
     def over(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | Over | None) -> Tensor:
@@ -116,6 +118,14 @@ class Attention(nn.Module):
         return F.scaled_dot_product_attention(
             q, k, v, mask, dropout, is_causal=causal and mask is None, scale=self.scale, enable_gqa=shared
         )
+
+    def attend_in_groups(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, groups: list) -> Tensor:
+        """The same with so many keys for these rows and so many for those; mask (B, 1 or H, T, S)."""
+        y = torch.empty_like(q)
+        for rows, size in groups:
+            own = (x[rows][..., :size, :] for x in (k, v))
+            y[rows] = self.attend(q[rows], *own, mask[rows][..., :size], False)
+        return y
 
     def attend_apart(self, q: Tensor, k: Tensor, v: Tensor, mask: Apart) -> Tensor:
         """The same of texts that stand one behind the other, table by table."""

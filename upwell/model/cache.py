@@ -14,6 +14,9 @@ from .config import Config
 CHUNK = 512
 """Tokens of each row that are read at once where a block is windowed: a ring has room for the window and a chunk."""
 
+BLOCK = 64
+"""Where rows are masked the keys that one sees are a multiple of this."""
+
 
 class Cache:
     """Room for `rows` texts of up to `capacity` tokens; grows when asked to.
@@ -34,7 +37,8 @@ class Cache:
         self.capacity = capacity
         self.lengths = torch.zeros(rows, dtype=torch.long, device=device)
         self.longest, self.even = 0, True  # host-side: the largest length, and whether all are equal
-        self.masked = False  # rows are never taken as equally long, so that each is computed as beside any others
+        self.masked = False  # each row is computed as beside any others: see `groups`
+        self.groups: list[tuple[Tensor, int]] = []
 
     @property
     def rows(self) -> int:
@@ -74,7 +78,18 @@ class Cache:
         self.even = self.even and not self.masked
         self.positions = self.lengths[:, None] + torch.arange(T, device=self.lengths.device)
         self.seen = self.longest + T
+        if self.masked:
+            self._divide(T)
         return self.positions
+
+    def _divide(self, T: int) -> None:
+        """Rows by the keys that each is to see, its own length rounded up, whatever the others have: how attention
+        rounds depends on their number."""
+        wanted = (self.lengths + T + BLOCK - 1) // BLOCK * BLOCK
+        sizes = wanted.unique().tolist()
+        self.seen = sizes[-1]
+        self.reserve(self.seen)
+        self.groups = [((wanted == size).nonzero().flatten(), size) for size in sizes]
 
     def places(self, ring: bool) -> Tensor:
         """The place of the token behind each key that a block will see, (S,) or (rows, S); below 0: none."""
