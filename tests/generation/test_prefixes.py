@@ -65,6 +65,7 @@ def test_the_next_turn_of_a_talk_reads_only_what_is_new(small, gate, engine):
     second = engine.submit(job([*first.prompt, *answer, *text(7, 2)]))
     assert ids(second) == alone(small, second)
     assert gate.read[0] == (1, 8)       # the answer's last token was never read
+    until(lambda: not engine.running)
     assert len(engine.prefixes) == 1    # the longer one knows all that the shorter one knew
 
 
@@ -132,15 +133,16 @@ def test_others_go_on_while_a_long_prompt_is_read(small, gate, engine, monkeypat
     assert [ids(one) for one in jobs] == [alone(small, one) for one in jobs]
     pieces = [number for number, (_, tokens) in enumerate(gate.read) if tokens in (64, 400 % 64)]
     assert len(pieces) == 7
-    assert all(gate.read[a + 1 : b] == [(2, 1)] for a, b in zip(pieces, pieces[1:], strict=False))  # a step between
+    between = [gate.read[a + 1 : b] for a, b in zip(pieces, pieces[1:], strict=False)]
+    assert all(any(tokens == 1 for _, tokens in some) for some in between)
 
 
 def test_short_prompts_do_not_wait_for_a_long_one_before_them(small, gate, engine, monkeypatch):
     monkeypatch.setattr(engines, "PIECE", 64)
     long, short = hold(gate, engine, [job(text(450, 2), max_new=5), job(text(4, 3), max_new=3)])
-    assert ids(short) == alone(small, short)
-    assert sum(tokens for _, tokens in gate.read if tokens > 4) < 450
-    assert ids(long) == alone(small, long)
+    assert ids(short) == alone(small, short) and ids(long) == alone(small, long)
+    last = gate.read.index((1, 450 % 64))
+    assert [tokens for _, tokens in gate.read[:last]].count(1) == 2  # its first token comes from its prompt
 
 
 def test_who_cancels_while_its_prompt_is_read_is_read_no_further(gate, engine, monkeypatch):
