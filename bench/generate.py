@@ -24,35 +24,35 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 NEW, PROMPT, READ, STREAMS = 128, 32, 512, 16
-WORKS = {  # work: what it is, the side to which others are compared first, and all sides
-    "int4": ("decode, one stream, the file's own 4 bits", "llama.cpp", {
+WORKS = {  # work: what it is, and its sides; the first is what the others are compared with
+    "int4": ("decode, one stream, the file's own 4 bits", {
         "llama.cpp": ("peers_generate", "llama({new})"), "upwell, int4": ("generate", "decode('int4')")}),
-    "int8": ("decode, one stream, int8", "CTranslate2, int8", {
+    "int8": ("decode, one stream, int8", {
         "CTranslate2, int8": ("peers_generate", "ctranslate('int8', {new})"),
         "CTranslate2, float32": ("peers_generate", "ctranslate('float32', {new})"),
         "upwell, int8": ("generate", "decode('int8')")}),
-    "bfloat16": ("decode, one stream, bfloat16", "transformers, bfloat16", {
+    "bfloat16": ("decode, one stream, bfloat16", {
         "transformers, bfloat16": ("peers_generate", "transformers_decode({new})"),
         "upwell, bfloat16": ("generate", "decode('bfloat16')")}),
-    "prefill": ("read 512 tokens, bfloat16", "transformers, bfloat16", {
+    "prefill": ("read 512 tokens, bfloat16", {
         "transformers, bfloat16": ("peers_generate", "transformers_prefill({read})"),
         "llama.cpp": ("peers_generate", "llama_prefill({read})"),
         "upwell, bfloat16": ("generate", "prefill()")}),
-    "streams": ("16 streams together", "upwell, one stream", {
+    "streams": ("16 streams together", {
         "upwell, one stream": ("generate", "decode('bfloat16')"),
         "upwell, 16 streams": ("generate", "decode('bfloat16', {streams})"),
         "upwell, 16 streams, deterministic": ("generate", "decode('bfloat16', {streams}, True)")}),
-    "beams": ("beam 4, 16 sources, 6 + 6 layers", "CTranslate2, int8", {
+    "beams": ("beam 4, 16 sources, 6 + 6 layers", {
         "CTranslate2, int8": ("peers_generate", "beams_ctranslate({folder!r})"),
         "transformers, float32": ("peers_generate", "beams_transformers({folder!r})"),
         "upwell, bfloat16": ("generate", "beams({folder!r}, 'bfloat16')"),
         "upwell, int8": ("generate", "beams({folder!r}, 'int8')"),
         "upwell, float32": ("generate", "beams({folder!r}, 'float32')")}),
-    "lookup": ("guesses from the prompt, code to copy", "upwell, without", {
+    "lookup": ("guesses from the prompt, code to copy", {
         "upwell, without": ("generate", "lookup(False)"), "upwell, n-grams": ("generate", "lookup(True)")}),
-    "prefix": ("first token after 1,000 known tokens", "upwell, cold", {
+    "prefix": ("first token after 1,000 known tokens", {
         "upwell, cold": ("generate", "prefix(False)"), "upwell, warm": ("generate", "prefix(True)")}),
-    "start": ("from the command to the first token", "upwell", {"upwell": ("generate", "start()")}),
+    "start": ("from the command to the first token", {"upwell": ("generate", "start()")}),
 }  # fmt: skip
 BEAMS, SOURCES, SOURCE, TARGET = 4, 16, 32, 32
 
@@ -306,7 +306,7 @@ def table(works: list[str], rounds: int, folder: str) -> list[str]:
              "|---|---|---|---|---|---|---|"]  # fmt: skip
     names = {"new": NEW, "read": READ, "streams": STREAMS, "folder": folder}
     for work in works:
-        what, _, sides = WORKS[work]
+        what, sides = WORKS[work]
         sides = {side: (module, call.format(**names)) for side, (module, call) in sides.items()
                  if not side.startswith("llama") or has_llama()}  # fmt: skip
         found = in_turn(sides, rounds, folder)

@@ -5,6 +5,7 @@ import torch
 
 from tests.generation.tiny import tiny_model
 from upwell.generation.backend import Local
+from upwell.generation.engine import Engine
 from upwell.model.hub import Checkpoint
 from upwell.tokens.tokenizer import train
 
@@ -39,3 +40,13 @@ def local(checkpoint):
     backend = Local(checkpoint, rows=16)
     yield backend
     backend.close()
+
+
+@pytest.fixture
+def engine(gate):
+    """An engine over the file's own gate, which is a model that waits until it is let through."""
+    engine = Engine(gate, rows=16, waiting=40)
+    yield engine
+    gate.open.set()
+    engine.close()
+    assert not engine._thread.is_alive()

@@ -69,15 +69,6 @@ def gate(small):
     return Gate(small)
 
 
-@pytest.fixture
-def engine(gate):
-    engine = Engine(gate, rows=16, waiting=40)
-    yield engine
-    gate.open.set()
-    engine.close()
-    assert not engine._thread.is_alive()
-
-
 def until(true, seconds=20):
     end = time.monotonic() + seconds
     while not true():

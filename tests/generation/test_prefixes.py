@@ -35,14 +35,6 @@ def gate(small):
     return Counting(small)
 
 
-@pytest.fixture
-def engine(gate):
-    engine = Engine(gate, rows=16, waiting=40)
-    yield engine
-    gate.open.set()
-    engine.close()
-
-
 def text(length, seed):
     return np.random.default_rng(seed).integers(1, VOCAB, length).tolist()
 

@@ -31,7 +31,7 @@ def start(size: int, job: str, folder: Path, **settings) -> list[subprocess.Pope
                              text=True) for rank in range(size)]  # fmt: skip
 
 
-def end(processes: list[subprocess.Popen], seconds: float = 300) -> list[tuple[int, str, str]]:
+def end(processes: list[subprocess.Popen], seconds: float = 120) -> list[tuple[int, str, str]]:
     """(exit code, output, errors) of each; what still runs after that time is killed."""
     try:
         said = [process.communicate(timeout=seconds) for process in processes]
@@ -42,7 +42,7 @@ def end(processes: list[subprocess.Popen], seconds: float = 300) -> list[tuple[i
     return [(process.returncode, *texts) for process, texts in zip(processes, said, strict=True)]
 
 
-def together(size: int, job: str, folder: Path, seconds: float = 300, **settings) -> list[dict]:
+def together(size: int, job: str, folder: Path, seconds: float = 120, **settings) -> list[dict]:
     """What the job gives back in each process; one that fails fails the test."""
     folder.mkdir(parents=True, exist_ok=True)
     ended = end(start(size, job, folder, **settings), seconds)

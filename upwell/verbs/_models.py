@@ -32,7 +32,7 @@ class Which:
     allow_key: tuple[str, ...] = ()
     """Keys of the folder's config.json (or tensors) that upwell does not know and that you want to pass over."""
     weights: Literal["file", "bfloat16", "int8", "int4"] = "file"
-    """How the weights are held in memory: as the file has them, or rounded (int4 keeps the blocks of a Q4_1 file)."""
+    """How the weights are held in memory: as the file has them, narrower, or rounded (int4 keeps Q4_1 blocks)."""
     draft: Path | None = None
     """A small model with the same tokenizer, which guesses for the strategy speculative: a folder or a fetched name."""
     deterministic: bool = False
@@ -45,6 +45,8 @@ class Which:
             raise SettingsError("--base-url and --model go together: the server's address and the name of its model")
         if self.base_url is not None and self.draft is not None:
             raise SettingsError("found --draft beside --base-url, expected a folder: a server guesses for itself")
+        if self.base_url is not None and self.deterministic:
+            raise SettingsError("found --deterministic beside --base-url, expected a folder: it is the server's to say")
 
 
 @dataclass(frozen=True)
