@@ -315,7 +315,8 @@ def table(works: list[str], rounds: int, folder: str) -> list[str]:
             ratio = [row["speed"] / first["speed"] for row, first in zip(rows, found[base], strict=True)]
             more = [f"{statistics.median(row[key] for row in rows):.3g}" if key in rows[0] else ""
                     for key in ("of the floor", "perplexity")]  # fmt: skip
-            lines.append(f"| {what} | {side} | {spread([row['speed'] for row in rows])} | {spread(ratio, 2)} | "
+            speeds = [row["speed"] for row in rows]
+            lines.append(f"| {what} | {side} | {spread(speeds, 1 if max(speeds) > 20 else 3)} | {spread(ratio, 2)} | "
                          f"{' | '.join(more)} | {spread([row['memory'] for row in rows])} |")  # fmt: skip
             told = {key: round(value, 2) for key, value in rows[-1].items() if key.endswith("_seconds")}
             if told:

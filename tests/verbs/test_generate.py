@@ -2,6 +2,7 @@ import json
 import os
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,9 @@ from tests.generation.fake_server import HELLO, running
 from tests.text import chats
 from tests.verbs.talking import Typed, plain_folder, talking_folder
 from upwell import cli
+from upwell.errors import SettingsError
 from upwell.model import hub
+from upwell.verbs._models import Which
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +152,14 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(capsys, folder, words, senten
     code, out, err = upwell(capsys, folder, *words)
     assert code == 2 and out == "" and "Traceback" not in err
     assert re.search(sentence, err), err
+
+
+def test_what_only_a_folder_can_do_is_refused_for_a_server():
+    server = {"base_url": "http://127.0.0.1:9/v1", "model": "x"}
+    with pytest.raises(SettingsError, match="found --deterministic beside --base-url, expected a folder"):
+        Which(**server, deterministic=True)
+    with pytest.raises(SettingsError, match="found --draft beside --base-url"):
+        Which(**server, draft=Path("small"))
 
 
 def test_a_folder_that_is_no_checkpoint_is_one_sentence_and_exit_code_2(capsys, tmp_path, monkeypatch):
