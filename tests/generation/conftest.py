@@ -49,4 +49,4 @@ def engine(gate):
     yield engine
     gate.open.set()
     engine.close()
-    assert not engine._thread.is_alive()
+    assert not engine.alive

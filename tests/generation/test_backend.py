@@ -234,6 +234,17 @@ def test_a_special_token_typed_by_a_user_stays_plain_text(local):
     assert local.tokenizer.end not in local.read("<|endoftext|>")[1:]
 
 
+def test_the_tokens_of_a_prompt_are_told_as_likely_as_the_model_finds_them(local):
+    found = local.told("The river flows", 3)
+    ids = local.read("The river flows")
+    logits = local.engine.call(lambda model: model(torch.tensor([ids])))[0, :-1].log_softmax(-1)
+    assert found.tokens == tuple(ids[1:]) and len(found.tops) == len(ids) - 1
+    assert found.logprobs == pytest.approx(logits.gather(1, torch.tensor(ids[1:])[:, None])[:, 0].tolist(), abs=1e-3)
+    for top, row in zip(found.tops, logits, strict=True):
+        assert [id for id, _ in top] == row.topk(3).indices.tolist()
+    assert local.told("").tokens == ()
+
+
 def test_what_a_writing_model_cannot_do_it_says(local):
     with pytest.raises(UpwellError, match="no embeddings"):
         local.embed(["text"])

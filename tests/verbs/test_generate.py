@@ -2,16 +2,18 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.generation.fake_server import HELLO, running
+from tests.model.test_several import adapter
 from tests.text import chats
 from tests.verbs.talking import Typed, plain_folder, talking_folder
 from upwell import cli
 from upwell.errors import SettingsError
-from upwell.model import hub
+from upwell.model import hub, lora
 from upwell.verbs._models import Which
 
 
@@ -152,6 +154,21 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(capsys, folder, words, senten
     code, out, err = upwell(capsys, folder, *words)
     assert code == 2 and out == "" and "Traceback" not in err
     assert re.search(sentence, err), err
+
+
+def test_an_adapter_writes_what_the_model_with_it_merged_writes(capsys, folder, tmp_path):
+    checkpoint = hub.load(folder)
+    thin, wrapped = adapter(checkpoint.model, tmp_path / "runs" / "mine" / "adapter", 1)
+    hub.save(replace(checkpoint, model=lora.unwrap(lora.merge(wrapped))), tmp_path / "merged")
+    asked = ("--prompt", "The", "--max-new", 12, "--strategy", "greedy", "--json")
+    merged, plain = found(capsys, tmp_path / "merged", *asked), found(capsys, folder, *asked)
+    for given, name in ((thin, "adapter"), (f"mine={thin}", "mine"), (thin.parent, "mine")):
+        one = found(capsys, folder, *asked, "--adapter", given)
+        assert one["tokens"] == merged["tokens"] != plain["tokens"] and one["model"] == name
+    code, _, err = upwell(capsys, folder, *asked, "--adapter", thin, thin)
+    assert code == 2 and "found 2, expected one" in err
+    code, _, err = upwell(capsys, folder, *asked, "--adapter", tmp_path)
+    assert code == 2 and "adapter_config.json" in err
 
 
 def test_what_only_a_folder_can_do_is_refused_for_a_server():

@@ -33,11 +33,15 @@ WORD = re.compile(rf"{WIDE}|(?:(?!{WIDE})\w)+(?:['’-](?:(?!{WIDE})\w)+)*|[^\w\
 
 
 class Asked(NamedTuple):
-    """A text, or a question about a context; words: the text where it is cut into words already."""
+    """A text, a question about a context, or for labels a first text and a second one (context).
+
+    words: the text where it is cut into words already; ids: for labels and vectors, where it is cut into tokens.
+    """
 
     text: str
     context: str = ""
     words: tuple[str, ...] = ()
+    ids: tuple[int, ...] = ()
 
 
 class Predictor:
@@ -66,7 +70,7 @@ class Predictor:
 
     def checked(self, number: int, one: Asked) -> Asked:
         """What was asked; DataError where nothing is said."""
-        if not one.text.strip():
+        if not one.text.strip() and not one.ids:
             raise DataError(f"text {number}: found an empty text; expected words")
         if self.head.kind == "span" and not one.context.strip():
             raise DataError(f"text {number}: found a question without a text that answers it; name one with --context")
@@ -82,6 +86,15 @@ class Predictor:
                             "reads; divide the text, or allow cutting (--cut)")  # fmt: skip
         return self.frame.one(ids[:room])
 
+    def paired(self, number: int, first: list[int], second: list[int]) -> tuple[list[int], int]:
+        """Two texts in their frame, the second cut where that is allowed, and where the second begins."""
+        room = self.config.context - len(self.frame.two(first, [])[0])
+        if len(second) > room and (not self.cut or room < 1):
+            raise DataError(f"text {number}: found {len(first):,} and {len(second):,} tokens, expected at most "
+                            f"{max(room, 0):,} in the second, since the model reads {self.config.context:,}; divide "
+                            "the text, or allow cutting (--cut)")  # fmt: skip
+        return self.frame.two(first, second[:room])
+
     def padded(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
         """Ids (B, T) and which of them are real."""
         wide = max(map(len, rows))
@@ -89,16 +102,29 @@ class Predictor:
         lengths = torch.tensor([len(row) for row in rows], device=self.model.device)
         return ids, torch.arange(wide, device=self.model.device) < lengths[:, None]
 
-    def outputs(self, rows: list[list[int]]) -> Tensor:
-        """What the head gives for these rows, float32 or wider: (B, L), (B, D) or (B, T, L)."""
+    def outputs(self, rows: list[list[int]], seconds: list[int] | None = None) -> Tensor:
+        """What the head gives for these rows, float32 or wider: (B, L), (B, D) or (B, T, L).
+
+        seconds: where the second text of each row begins, where there are two.
+        """
         ids, real = self.padded(rows)
-        found = self.model(ids, mask=real)
+        types = None
+        if seconds is not None and self.config.token_types > 1:
+            begins = torch.tensor(seconds, device=ids.device)
+            types = (torch.arange(ids.shape[1], device=ids.device) >= begins[:, None]).long() * real
+        found = self.model(ids, mask=real, types=types)
         return found.to(torch.promote_types(found.dtype, torch.float32)).cpu()
 
     def plainly(self, some: list[tuple[int, Asked]]) -> Tensor:
         """The outputs for whole texts."""
         encoded = self.tokenizer.encode_batch([one.text for _, one in some])
-        return self.outputs([self.framed(number, ids) for (number, _), ids in zip(some, encoded, strict=True)])
+        encoded = [list(one.ids) or ids for (_, one), ids in zip(some, encoded, strict=True)]
+        if not any(one.context for _, one in some):
+            return self.outputs([self.framed(number, ids) for (number, _), ids in zip(some, encoded, strict=True)])
+        seconds = self.tokenizer.encode_batch([one.context for _, one in some])
+        rows = [self.paired(number, first, second) if one.context else (self.framed(number, first), self.config.context)
+                for (number, one), first, second in zip(some, encoded, seconds, strict=True)]  # fmt: skip
+        return self.outputs([row for row, _ in rows], [begin for _, begin in rows])
 
     def labels(self, some: list[tuple[int, Asked]]) -> Iterator[dict]:
         """Labels with probabilities, or numbers."""

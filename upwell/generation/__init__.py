@@ -7,6 +7,7 @@
     engine       run() drives one strategy over one session, Engine drives many and batches their rows
     jobs         requests of an engine, and the line in which they wait
     prefixes     what texts left in the cache, for prompts that begin as they did
+    turns        the one thread in which all engines of a process compute
     threads      the processor's threads belong to whoever computes
     backend      what every later room sees: generate, score, embed, on our engine or on a server of others
 

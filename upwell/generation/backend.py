@@ -3,11 +3,12 @@
 Importing this module imports no torch; Local does when it is made.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from .. import plugs
 from ..errors import CheckpointError, DataError, SettingsError, UpwellError
@@ -36,8 +37,11 @@ class Backend(Protocol):
     def score(self, prompt: Prompt, continuation: str) -> list[tuple[str, float]]:
         """Each token of the continuation with its log-probability after everything before it (natural logarithm)."""
 
-    def embed(self, texts: list[str]) -> list[list[float]]:
-        """A vector for each text."""
+    def embed(self, texts: Sequence[str | Sequence[int]]) -> list[list[float]]:
+        """A vector for each text (or token ids of this model)."""
+
+    def classify(self, texts: Sequence[str | tuple[str, str]]) -> list[dict[str, float]]:
+        """How sure it is of each label, of each text or pair of texts."""
 
     def close(self) -> None:
         """Free what it holds."""
@@ -68,10 +72,15 @@ class Local:
 
     draft: the checkpoint of a small model with the same tokenizer, which guesses for the strategy speculative.
     deterministic: what is written does not depend on who else is asking (see engine).
+    turns: the thread that several models of a process share.
+    read: for a model with a head, what its head says of some texts: objects with .text, .context and .ids -> dicts that
+    hold a vector, scores or a value, as evaluation.predict.Predictor gives them.
     """
 
-    def __init__(self, checkpoint, rows: int = 16, waiting: int = 256, draft=None, deterministic: bool = False):
+    def __init__(self, checkpoint, rows: int = 16, waiting: int = 256, draft=None, deterministic: bool = False,
+                 turns=None, read: Callable | None = None):  # fmt: skip
         from .engine import Engine
+        from .reader import Reader
         from .spelling import Spelling
 
         if checkpoint.tokenizer is None:
@@ -87,7 +96,15 @@ class Local:
         if deterministic and self.has_source:
             raise SettingsError(f"deterministic: found {self.name}, a model with an encoder, expected a decoder: how "
                                 "its sources are read depends on the longest one")  # fmt: skip
-        self.engine = Engine(checkpoint.model, rows, waiting, deterministic=deterministic)
+        self.engine = Engine(checkpoint.model, rows, waiting, deterministic=deterministic, turns=turns)
+        self.reader = None if read is None else Reader(self.engine.call, read)
+        self.adapter = 0        # the number of the adapter that it writes with; 0: the model as it is
+
+    def adapted(self, number: int, name: str, template: chat.Template | None = None) -> "Local":
+        """The same engine with one of the adapters that its model has (see model.several), under another name."""
+        other = copy.copy(self)
+        other.adapter, other.name, other.template = number, name, template or self.template
+        return other
 
     def generate(self, prompt: Prompt, settings: Settings | None = None, client: str = "") -> "Answer":
         """Continue `prompt`. SettingsError where it does not fit, engine.Busy where too many wait."""
@@ -98,27 +115,48 @@ class Local:
         stops, ends = self._stops(prompt, settings)
         before, source = (self.start, ids) if self.has_source else (ids, None)
         begin, width, hidden = self._begin(before, source, stops, ends, settings)
-        job = self.engine.submit(Job(before, begin, settings.max_new, client, source, width, hidden))
+        job = self.engine.submit(Job(before, begin, settings.max_new, client, source, width, hidden, self.adapter))
         return Answer(job, lambda: Stream(self.tokenizer.bytes_of, stops), ends, settings.best)
 
     def score(self, prompt: Prompt, continuation: str) -> list[tuple[str, float]]:
         """Prompt and continuation are cut into tokens as one text; a token across the border counts as continuation."""
-        from .scoring import logprobs_from
-
         self._check_writer()
         source = self.read(prompt) if self.has_source else None
         first = () if self.habits.first is None else (self.habits.first,)
         ids, at = self._joint((*self.start, *first) if self.has_source else prompt, continuation)
-        values = self.engine.call(lambda model: logprobs_from(model, ids, at, source))
-        pieces = (self.tokenizer.bytes_of(token).decode("utf-8", "replace") for token in ids[at:])
-        return list(zip(pieces, values, strict=True))
+        tokens = self._tokens(ids, at, source)
+        return [(self.tokenizer.bytes_of(token.id).decode("utf-8", "replace"), token.logprob) for token in tokens]
 
-    def embed(self, texts: list[str]) -> list[list[float]]:
-        """A model that was trained to write has no vectors for texts."""
-        raise UpwellError(f"{self.name} was trained to write and has no embeddings; use an embedding model's server")
+    def told(self, prompt: Prompt, top: int = 0) -> Piece:
+        """The tokens of the prompt itself from its second one on, how likely they were, and the `top` likeliest."""
+        self._check_writer()
+        if self.has_source:
+            raise UpwellError(f"{self.name} reads its prompt with an encoder, which calls no token likelier")
+        return Piece("", *_columns(self._tokens(self.read(prompt), 1, None, top)))
+
+    def _tokens(self, ids: list[int], at: int, source: list[int] | None, top: int = 0) -> list:
+        """Tokens of ids[at:] with their log-probabilities."""
+        from .scoring import tokens_from
+
+        return self.engine.call(lambda model: tokens_from(model, ids, at, source, top, self.adapter))
+
+    def embed(self, texts: Sequence[str | Sequence[int]]) -> list[list[float]]:
+        """By the head of a model that was trained for it. DataError for a text that is empty or too long."""
+        return [found["vector"] for found in self._said(texts, "embed", "has no embeddings")]
+
+    def classify(self, texts: Sequence[str | tuple[str, str]]) -> list[dict[str, float]]:
+        """The probability of each label; of a head that gives a number that number, as "value"."""
+        found = self._said(texts, "classify", "knows no labels")
+        return [one["scores"] if "scores" in one else {"value": one["value"]} for one in found]
+
+    def _said(self, texts: Sequence, kind: str, lacks: str) -> list[dict]:
+        if self.reader is None or self.config.head.kind != kind:
+            raise UpwellError(f"{self.name} ({self.config.kind} with the head {self.config.head.kind}) {lacks}; take a "
+                              "model that was trained for that")  # fmt: skip
+        return self.reader(_asked(text) for text in texts)
 
     def close(self) -> None:
-        """End the engine; what still runs fails."""
+        """End the engine, also for those that share it; what still runs fails."""
         self.engine.close()
 
     def read(self, prompt: Prompt) -> list[int]:
@@ -272,6 +310,23 @@ def _fitting(draft, checkpoint):
     if ours.shape != theirs.shape:
         raise CheckpointError(f"draft: {draft.folder} is of the shape {theirs.shape}, expected {ours.shape}")
     return draft.model
+
+
+class Text(NamedTuple):
+    """A text, or a pair of them, or token ids, for a head to read."""
+
+    text: str
+    context: str = ""
+    words: tuple[str, ...] = ()
+    ids: tuple[int, ...] = ()
+
+
+def _asked(text: str | tuple[str, str] | Sequence[int]) -> Text:
+    if isinstance(text, str):
+        return Text(_writable(text, "input"))
+    if text and isinstance(text[0], str):
+        return Text(*(_writable(each, "input") for each in text))
+    return Text("", ids=tuple(text))
 
 
 def _is_chat(prompt: Prompt) -> bool:

@@ -1,9 +1,9 @@
 """Strategies meet sessions: run() drives one over one, Engine drives many and batches their rows in each model step.
 
-Engine owns the model in one worker thread. Requests wait in a bounded line that is fair between clients, advance
-together, and share nothing but the matrix products: each has its own strategy, filters, stop and random numbers.
-What goes wrong in one (an exception of its strategy, logits that are no numbers) fails that one; a model step that
-raises fails the requests of that step; the engine goes on. It knows tokens and no text.
+Engine owns the model; all engines of a process may take turns in one thread. Requests wait in a bounded line that is
+fair between clients, advance together, and share nothing but the matrix products: each has its own strategy, filters,
+stop and random numbers. What goes wrong in one (an exception of its strategy, logits that are no numbers) fails that
+one; a model step that raises fails the requests of that step; the engine goes on. It knows tokens and no text.
 
 How a matrix product rounds depends on how many rows it has, so what a request gets may differ in its last bits, and
 then in a token, with who else is there. In deterministic mode it never does: each prompt is read by itself, and every
@@ -12,9 +12,9 @@ step has as many rows, filled up with some that nobody asked for.
 
 import itertools
 import queue
-import threading
 from collections import deque
 from collections.abc import Callable
+from types import GeneratorType
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from .jobs import Job, Line, memory_is_full
 from .prefixes import Prefixes
 from .session import Session, check_prompts, check_sources
 from .steps import Found, Read, Search, Step
-from .threads import give_up_team
+from .turns import Turns
 
 PREFILL = 4096   # tokens, padding included, that are read at most at once for new requests, so that others wait little
 PIECE = 512      # tokens of a long prompt that are read between two steps of the others
@@ -75,16 +75,17 @@ def answer(session: Session, steps: list[Step]) -> list[Tensor | Read]:
 
 
 class Engine:
-    """One model for many requests, in a thread of its own.
+    """One model for many requests.
 
     rows        texts that advance together; a beam search keeps several of them
     waiting     requests that may wait in line
     remember    bytes for what was read before: a prompt that begins as another one did is read from there on
     deterministic  what a request gets does not depend on the others; it remembers nothing then
+    turns       the thread that it shares with other engines; default: one of its own
     """
 
     def __init__(self, model, rows: int = 16, waiting: int = 256, remember: int = REMEMBER,
-                 deterministic: bool = False):  # fmt: skip
+                 deterministic: bool = False, turns: Turns | None = None):  # fmt: skip
         self.model, self.rows, self.deterministic = model, rows, deterministic
         self.prefixes = Prefixes(0 if deterministic else remember)
         self._filling = 0                       # rows of the session that nobody asked for, behind all others
@@ -92,10 +93,9 @@ class Engine:
         self.reading: deque[tuple[Job, Session]] = deque()  # long prompts, a piece of the first one at a time
         self._session: Session | None = None
         self._line, self._calls, self._closing = Line(waiting), deque(), False
-        self._wake = threading.Condition()
-        give_up_team()
-        self._thread = threading.Thread(target=self._work, name="upwell-engine", daemon=True)
-        self._thread.start()
+        self._turns = turns or Turns()
+        self._wake = self._turns.wake
+        self._turns.join(self)
 
     def submit(self, job: Job) -> Job:
         """Put a request in line. Raises SettingsError for a prompt that does not fit, Busy for a full line."""
@@ -105,16 +105,19 @@ class Engine:
         with self._wake:
             self._check_open()
             self._line.put(job)
-            self._wake.notify()
+            self._wake.notify_all()
         return job
 
     def call(self, function: Callable):
-        """function(model) in the engine's thread between two steps; gives what it gives and raises what it raises."""
+        """function(model) in the engine's thread between two steps; gives what it gives and raises what it raises.
+
+        Where it is a generator, a piece of it is done between every two steps, and what it returns is given.
+        """
         answer: queue.SimpleQueue = queue.SimpleQueue()
         with self._wake:
             self._check_open()
             self._calls.append((function, answer))
-            self._wake.notify()
+            self._wake.notify_all()
         value, error = answer.get()
         if error is not None:
             raise error
@@ -124,40 +127,51 @@ class Engine:
         """Stop after the current step; what runs or waits fails with a ServiceError."""
         with self._wake:
             self._closing = True
-            self._wake.notify()
-        self._thread.join()
+            self._wake.notify_all()
+        self._turns.wait_without(self)
 
     @property
     def waiting(self) -> int:
         """Requests in line."""
         return len(self._line)
 
+    @property
+    def alive(self) -> bool:
+        """Whether it takes requests."""
+        return not self._closing
+
     def _check_open(self) -> None:
         if self._closing:
             raise ServiceError("the engine is closed; open the model again")
 
-    def _work(self) -> None:
-        try:
-            with torch.inference_mode():
-                while self._wait():
-                    self._answer_calls()
-                    self._admit()
-                    self._read_on()
-                    self._step()
-        finally:
-            self._end()
+    # ---- in the thread of all engines ----
 
-    def _wait(self) -> bool:
-        """Sleep until there is something to do; False when it is time to end."""
-        with self._wake:
-            self._wake.wait_for(lambda: self._closing or self._calls or self.running or self.reading or len(self._line))
-            return not self._closing
+    def wants(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self._closing or self._calls or self.running or self.reading or len(self._line))
+
+    def turn(self) -> bool:
+        """Let everybody come a little further; False when it is time to end."""
+        if self._closing:
+            return False
+        self._answer_calls()
+        self._admit()
+        self._read_on()
+        self._step()
+        return True
 
     def _answer_calls(self) -> None:
-        while self._calls:
-            function, answer = self._calls.popleft()
+        """A piece of each: what is no generator is done at once."""
+        for function, answer in [self._calls.popleft() for _ in range(len(self._calls))]:
             try:
-                answer.put((function(self.model), None))
+                given = function if isinstance(function, GeneratorType) else function(self.model)
+                if isinstance(given, GeneratorType):
+                    next(given)
+                    self._calls.append((given, answer))
+                else:
+                    answer.put((given, None))
+            except StopIteration as end:
+                answer.put((end.value, None))
             except Exception as error:
                 answer.put((None, error))
 
@@ -192,11 +206,12 @@ class Engine:
         """A session with these prompts, as far as they are not known already."""
         most = max(len(job.prompt) + job.max_new for job in jobs)
         sources = None if jobs[0].source is None else [job.source for job in jobs]
-        known = [] if sources else [None if job.hidden else self.prefixes.longest(job.prompt) for job in jobs]
+        known = [] if sources else [None if job.hidden else self.prefixes.longest(job.prompt, job.adapter)
+                                    for job in jobs]  # fmt: skip
         for job, prefix in zip(jobs, known, strict=False):
             job.known = 0 if prefix is None else len(prefix.ids)
         return Session(self.model, [job.prompt for job in jobs], most, sources, any(job.hidden for job in jobs), known,
-                       whole)  # fmt: skip
+                       whole, [job.adapter for job in jobs])  # fmt: skip
 
     def _read_on(self) -> None:
         """A piece of the first of the long prompts."""
@@ -222,7 +237,7 @@ class Engine:
         try:
             given = [_of_row(session, row, job) for row, job in enumerate(jobs)]
             for row, job in enumerate(jobs):
-                self._remember(job.prompt, session, row)
+                self._remember(job.prompt, session, row, job.adapter)
             session.cache.masked = self.deterministic
             if self._session is not None:
                 self._session.leave(self._filling)
@@ -238,10 +253,10 @@ class Engine:
             job.seen = list(job.prompt) if job.source is None else None
             job.start(part)
 
-    def _remember(self, ids: list[int], session: Session, row: int) -> None:
+    def _remember(self, ids: list[int], session: Session, row: int, adapter: int) -> None:
         """Keep what a row has read; where there is no memory for that, nothing is remembered for now."""
         try:
-            self.prefixes.keep(ids, session.cache, row)
+            self.prefixes.keep(ids, session.cache, row, adapter)
         except Exception as error:
             if not memory_is_full(error):
                 raise
@@ -281,7 +296,7 @@ class Engine:
                 steps.append(step._replace(parents=step.parents + row))
                 job.note(step)
             elif job.seen is not None and job.found:
-                self._remember(job.seen, self._session, row)
+                self._remember(job.seen, self._session, row, job.adapter)
         self.running = live
         if not live:
             self._session, self._filling = None, 0
@@ -313,7 +328,7 @@ class Engine:
             job.fail(error)
         self.running, self._session, self._filling = [], None, 0
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Nobody must wait for an engine that is gone."""
         closed = ServiceError("the engine was closed before this request was done; send it again")
         with self._wake:

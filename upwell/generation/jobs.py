@@ -20,12 +20,13 @@ class Job:
     source      where there is an encoder: token ids of the text that it reads
     width       rows that its strategy may keep alive at once
     hidden      its strategy wants a Read: the last block's vectors beside the logits
+    adapter     the number of the adapter that it is written with, 0 for none
     """
 
     def __init__(self, prompt: list[int], begin: Callable[[Tensor | Read], Search], max_new: int, client: str = "",
-                 source: list[int] | None = None, width: int = 1, hidden: bool = False):  # fmt: skip
+                 source: list[int] | None = None, width: int = 1, hidden: bool = False, adapter: int = 0):  # fmt: skip
         self.prompt, self.begin, self.max_new, self.client = prompt, begin, max_new, client
-        self.source, self.width, self.hidden = source, width, hidden
+        self.source, self.width, self.hidden, self.adapter = source, width, hidden, adapter
         self.found: list[Found] | None = None
         self.cancelled = False
         self.shown = 0              # tokens given out

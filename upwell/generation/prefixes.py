@@ -22,6 +22,8 @@ class Prefix(NamedTuple):
 
     ids: np.ndarray
     """(n,) int64."""
+    adapter: int
+    """The number of the adapter that read them."""
     keys: list[Tensor]
     """For each block (K, n, d)."""
     values: list[Tensor]
@@ -37,24 +39,25 @@ class Prefixes:
 
     def __init__(self, room: int):
         self.room, self.taken = room, 0
-        self._kept: OrderedDict[bytes, Prefix] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, bytes], Prefix] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def longest(self, prompt: Sequence[int]) -> Prefix | None:
+    def longest(self, prompt: Sequence[int], adapter: int = 0) -> Prefix | None:
         """What is known of the prompt's beginning, its last token apart; None where that is not worth while."""
         wanted = np.asarray(prompt[:-1], dtype=np.int64)
-        found = [(common(prefix.ids, wanted), name) for name, prefix in self._kept.items()]
-        length, name = max(found, default=(0, b""))
+        found = [(common(prefix.ids, wanted), name) for name, prefix in self._kept.items() if name[0] == adapter]
+        length, name = max(found, default=(0, None))
         if length < FEWEST:
             return None
         self._kept.move_to_end(name)
         whole = self._kept[name]
-        return Prefix(whole.ids[:length], *([part[:, :length] for part in parts] for parts in whole[1:]))
+        keys, values = ([part[:, :length] for part in parts] for parts in (whole.keys, whole.values))
+        return Prefix(whole.ids[:length], adapter, keys, values)
 
-    def keep(self, ids: Sequence[int], cache: Cache, row: int) -> None:
-        """Keep what a row of a cache holds of these tokens, which it read first and in this order.
+    def keep(self, ids: Sequence[int], cache: Cache, row: int, adapter: int = 0) -> None:
+        """Keep what a row of a cache holds of these tokens, which it read first and in this order, with this adapter.
 
         Beginnings of it that are kept go: it knows all that they know.
         """
@@ -62,17 +65,19 @@ class Prefixes:
         if len(wanted) < FEWEST or not possible(cache) or cache.per_token * len(wanted) > self.room:
             return
         for name, prefix in list(self._kept.items()):
+            if prefix.adapter != adapter:
+                continue
             shared = common(prefix.ids, wanted)
             if shared == len(wanted):
                 self._kept.move_to_end(name)
                 return
             if shared == len(prefix.ids):
                 self._drop(name)
-        made = Prefix(wanted, *([part[row, :, : len(wanted)].clone() for part in parts]
+        made = Prefix(wanted, adapter, *([part[row, :, : len(wanted)].clone() for part in parts]
                                 for parts in (cache.keys, cache.values)))  # fmt: skip
         while self._kept and self.taken + made.size > self.room:
             self._drop(next(iter(self._kept)))
-        self._kept[wanted.tobytes()] = made
+        self._kept[adapter, wanted.tobytes()] = made
         self.taken += made.size
 
     def clear(self) -> bool:
@@ -81,7 +86,7 @@ class Prefixes:
         self._kept.clear()
         return had
 
-    def _drop(self, name: bytes) -> None:
+    def _drop(self, name: tuple[int, bytes]) -> None:
         self.taken -= self._kept.pop(name).size
 
 

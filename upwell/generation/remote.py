@@ -51,6 +51,10 @@ class Remote:
         except (KeyError, TypeError):
             raise ServiceError(f"{self.wire.base_url} sent embeddings in a shape that is not OpenAI's") from None
 
+    def classify(self, texts) -> list[dict[str, float]]:
+        """OpenAI's language has no words for labels of one's own."""
+        raise UpwellError(f"{self.name}: a server of OpenAI's language gives no labels; take a model's folder")
+
     def close(self) -> None:
         """Nothing is held between requests."""
 

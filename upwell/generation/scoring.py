@@ -1,10 +1,15 @@
 """How likely a model finds a given text. Knows ids and no text."""
 
+from collections.abc import Generator
+
 import torch
 
-from .session import check_prompts, check_sources
+from ..errors import SettingsError
+from .session import Session, check_prompts
+from .steps import Token, told
 
-CHUNK = 256     # positions whose logits are held at once
+PIECE = 256     # tokens that are read at once, so that whoever shares the model need not wait long
+Scoring = Generator[None, None, list[Token]]
 
 
 @torch.inference_mode()
@@ -13,13 +18,31 @@ def logprobs_from(model, ids: list[int], first: int, source: list[int] | None = 
 
     source: what the encoder reads, where there is one.
     """
-    check_sources(model.config, 1, None if source is None else [source])
+    work = tokens_from(model, ids, first, source)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return [token.logprob for token in end.value]
+
+
+def tokens_from(model, ids: list[int], first: int, source: list[int] | None = None, top: int = 0,
+                adapter: int = 0) -> Scoring:  # fmt: skip
+    """The same in pieces, as Tokens: with the `top` likeliest ids at each place. It yields after every piece."""
     check_prompts([ids], model.config.context, model.config.vocab)
-    row = torch.tensor([ids], device=model.device)
-    about = {} if source is None else {"source": torch.tensor([source], device=model.device)}
-    before, wanted = model.hidden(row, **about)[0, first - 1 : -1], row[0, first:]
-    values = []
-    for hidden, targets in zip(before.split(CHUNK), wanted.split(CHUNK), strict=True):
-        logits = model.logits(hidden).float()
-        values += (logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(-1)).tolist()
-    return values
+    if first < 1:
+        raise SettingsError(f"first: found {first}, expected 1 or more: nothing stands before the first token")
+    tokens: list[Token] = []
+    if len(ids) == first:
+        return tokens
+    session = Session(model, [ids[:-1]], 0, None if source is None else [source], True, whole=False, adapters=[adapter])
+    done, read = False, 0
+    while not done:
+        done = session.read(PIECE)
+        hidden = session.hidden[0, read:]
+        begin, read = max(read, first - 1), read + len(hidden)
+        if begin < read:
+            logits = model.logits(hidden[len(hidden) - (read - begin) :]).float()
+            tokens += [told(row, token, top) for row, token in zip(logits, ids[begin + 1 : read + 1], strict=True)]
+        yield
+    return tokens

@@ -21,6 +21,7 @@ class Session:
     hidden      keep the vectors of what was read last, for strategies that want them
     known       for each row the beginning of its prompt that need not be read again (prefixes.Prefix), or None
     whole       read all prompts at once; else `read` does it, piece by piece
+    adapters    where the model has several: the number of each row's, 0 for none (see model.several)
     .logits     (rows, V) float32 after the last token of each row
     .hidden     (rows, T, D) of the T tokens that each row has read last, filled up on the right; None where not kept
     """
@@ -28,7 +29,7 @@ class Session:
     @torch.inference_mode()
     def __init__(self, model, prompts: Sequence[Sequence[int]] | None, capacity: int = 0,
                  sources: Sequence[Sequence[int]] | None = None, hidden: bool = False, known: Sequence = (),
-                 whole: bool = True):  # fmt: skip
+                 whole: bool = True, adapters: Sequence[int] | None = None):  # fmt: skip
         self.model, self.keeps, self.hidden, self.logits = model, hidden, None, None
         if prompts is None:
             prompts = [[model.config.start]] * len(sources or ())
@@ -44,6 +45,7 @@ class Session:
                 begun[row] = len(prefix.ids)
         unread = [prompt[start:] for prompt, start in zip(prompts, begun, strict=True)]
         self._unread, self._left = (t.to(model.device) for t in side_by_side(unread))
+        self.adapters = None if adapters is None or not any(adapters) else torch.tensor(adapters, device=model.device)
         self._about = {}
         if sources is not None:
             source, long = (t.to(model.device) for t in side_by_side(sources))
@@ -82,6 +84,8 @@ class Session:
         """
         device, context = self.cache.lengths.device, self.model.config.context
         self.cache.reorder(parents.to(device))
+        if self.adapters is not None:
+            self.adapters = self.adapters[parents.to(device)]
         if back is not None:
             self.cache.forget(back.to(device))
         several = tokens.dim() == 2
@@ -101,6 +105,8 @@ class Session:
     def _read(self, ids: Tensor, lengths: Tensor | None, last: bool, **about) -> Tensor:
         """Logits float32 of ids (rows, T): (rows, V) after the last of each row, or all (rows, T, V)."""
         self.hidden = None
+        if hasattr(self.model, "choice"):
+            self.model.choice.rows = self.adapters
         if not self.keeps:
             return self.model(ids, cache=self.cache, lengths=lengths, last=last, **about).float()
         x = self.hidden = self.model.hidden(ids, cache=self.cache, lengths=lengths, **about)
@@ -112,6 +118,8 @@ class Session:
     @torch.inference_mode()
     def join(self, other: "Session") -> None:
         """Take over the rows of another session of this model; they stand behind the own ones."""
+        if self.adapters is not None or other.adapters is not None:
+            self.adapters = torch.cat([self._numbers(), other._numbers()])
         self.cache.join(other.cache)
         self.logits = torch.cat([self.logits, other.logits])
 
@@ -122,6 +130,11 @@ class Session:
             kept = torch.arange(self.rows - count, device=self.cache.lengths.device)
             self.cache.reorder(kept)
             self.logits = self.logits[kept]
+            self.adapters = None if self.adapters is None else self.adapters[kept]
+
+    def _numbers(self) -> Tensor:
+        """The number of each row's adapter."""
+        return torch.zeros(self.rows, dtype=torch.long) if self.adapters is None else self.adapters
 
 
 def side_by_side(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
