@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -228,3 +229,41 @@ def test_a_part_depends_on_another_setting_and_a_key_may_be_a_word_of_python(tmp
     again.write_text(settings.dump(found))
     words = ["--config", str(again)]
     assert settings.dump(settings.parse(pretrain.kind(words), words, "pretrain")) == settings.dump(found)
+
+
+def test_the_environment_stands_between_the_file_and_the_flags(tmp_path, monkeypatch):
+    @dataclasses.dataclass(frozen=True)
+    class Some:
+        port: int = 1
+        """a number"""
+        names: tuple[str, ...] = ()
+        """several"""
+        open: bool = False
+        """yes or no"""
+        key: str | None = None
+        """a text"""
+        model: Model = Model()
+        """a part"""
+
+    path = tmp_path / "s.yaml"
+    path.write_text("port: 2\nkey: file\n", encoding="utf-8")
+    for name, value in {"PORT": "3", "NAMES": "[a, b]", "OPEN": "true"}.items():
+        monkeypatch.setenv(f"UPWELL_SERVE_{name}", value)
+    found = settings.parse(Some, ["--config", str(path)], "serve")
+    assert (found.port, found.names, found.open, found.key) == (3, ("a", "b"), True, "file")
+    assert settings.parse(Some, ["--port", "4"], "serve").port == 4
+    assert settings.parse(Some, [], "generate").port == 1
+    monkeypatch.setenv("UPWELL_SERVE_KEY", "12")
+    monkeypatch.setenv("UPWELL_SERVE_NAMES", "one")
+    assert settings.parse(Some, [], "serve") == Some(3, ("one",), True, "12")
+
+
+def test_a_variable_that_cannot_be_is_told_by_its_name(monkeypatch):
+    monkeypatch.setenv("UPWELL_TRAIN_MAX_STEPS", "many")
+    monkeypatch.setenv("UPWELL_TRAIN_MAX_STEP", "1")
+    with pytest.raises(SettingsError) as caught:
+        settings.environment(Settings, "train", os.environ)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2
+    assert lines[0] == "UPWELL_TRAIN_MAX_STEP: there is no such setting, did you mean MAX_STEPS?"
+    assert lines[1].startswith("UPWELL_TRAIN_MAX_STEPS:") and "many" in lines[1]

@@ -1,4 +1,4 @@
-"""Settings of a verb: defaults, then `--config FILE.yaml`, then flags; every mistake of a file listed at once.
+"""Settings of a verb: defaults, then `--config FILE.yaml`, then the environment, then flags; all mistakes at once.
 
 A Settings class is a plain frozen dataclass of the standard library. Its fields are numbers, texts, paths,
 Literal choices, tuples and further such dataclasses, with a docstring under each field: that is its help
@@ -15,8 +15,10 @@ import difflib
 import inspect
 import io
 import keyword
+import os
 import re
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,18 +26,19 @@ from upwell.errors import SettingsError
 
 Settings = TypeVar("Settings")
 
-FILE_HELP = "A YAML file with the same keys can stand in for the flags: --config FILE.yaml (flags win over it)."
+FILE_HELP = ("A YAML file with the same keys can stand in for the flags: --config FILE.yaml; so can the environment, "
+             "as UPWELL_{verb}_NAME=VALUE. Flags win over the environment, and that over the file.")
 
 
 def parse(kind: type[Settings], argv: list[str], verb: str, description: str | None = None) -> Settings:
-    """The settings of one call: defaults, overridden by the `--config` file, overridden by the flags.
+    """The settings of one call: defaults, overridden by the `--config` file, the environment and the flags, in turn.
 
     argv holds the words after the verb; `description` (the verb's module docstring) opens the help, and what
     follows a line "Examples:" in it closes the help. Raises SettingsError for any mistake, SystemExit(0)
     after `--help`.
     """
     path, flags = _without_config(list(argv))
-    values = read(kind, path) if path else {}
+    values = (read(kind, path) if path else {}) | environment(kind, verb, os.environ)
     return _from_flags(kind, flags, _draft(kind, values), verb, description or "")
 
 
@@ -55,6 +58,46 @@ def read(kind: type, path: str | Path) -> dict[str, Any]:
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return values
+
+
+def environment(kind: type, verb: str, variables: Mapping[str, str]) -> dict[str, Any]:
+    """The checked values of UPWELL_<VERB>_<NAME> variables, for fields that hold no settings of their own.
+
+    A value is a text as it stands, or YAML where the field is no text: UPWELL_SERVE_FOLDER="[runs/a, runs/b]".
+    """
+    start, hints = f"UPWELL_{verb.upper()}_", typing.get_type_hints(kind)
+    plain = {f.name.upper(): f.name for f in dataclasses.fields(kind) if not dataclasses.is_dataclass(hints[f.name])}
+    values, mistakes = {}, []
+    for variable in sorted(name for name in variables if name.startswith(start)):
+        name = variable.removeprefix(start)
+        if name not in plain:
+            mistakes.append(f"{variable}: there is no such setting{did_you_mean(name, plain)}")
+            continue
+        try:
+            values[plain[name]] = _of_text(hints[plain[name]], variables[variable])
+        except ValueError as error:
+            mistakes.append(f"{variable}: {error}")
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    return values
+
+
+def _of_text(hint: Any, text: str) -> Any:
+    """A text as a value of this type. ValueError says why it is none."""
+    import yaml
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        read = yaml.safe_load(text)
+    except yaml.YAMLError:
+        read = text
+    fault = None
+    for value in (text, read, [text]):
+        try:
+            return TypeAdapter(hint).validate_python(value)
+        except ValidationError as error:
+            fault = fault or error
+    raise ValueError("; ".join(_faults(fault)))
 
 
 def given(name: str, argv: list[str]) -> str | None:
@@ -253,7 +296,7 @@ def _from_flags(kind: type, argv: list[str], default: Any, verb: str, descriptio
     except SystemExit as end:
         if end.code:
             raise SettingsError(_sentence(complaint.getvalue(), verb)) from None
-        print(FILE_HELP)
+        print(FILE_HELP.format(verb=verb.upper()))
         if examples:
             print(f"\nExamples:\n{examples.rstrip()}")
         raise

@@ -45,7 +45,7 @@ def test_a_bad_text_fails_its_own_request_alone():
     bench = Bench()
     reader = Reader(bench.call, bench.read)
     held = threading.Event()
-    bench.lock.acquire()            # all wait in line together
+    bench.lock.acquire()  # all wait in line together
     with ThreadPoolExecutor(3) as pool:
         asked = [pool.submit(reader, texts) for texts in (["a"], ["b", "bad"], ["c"])]
         while len(reader._line) < 4:

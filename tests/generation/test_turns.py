@@ -24,7 +24,7 @@ def test_engines_that_share_their_turns_write_what_each_writes_alone_in_one_thre
     finally:
         for engine in engines:
             engine.close()
-    assert len(engines_threads()) <= before + 1      # it may be about to end
+    assert len(engines_threads()) <= before + 1  # it may be about to end
 
 
 def test_one_that_closes_leaves_the_others_at_work(small):  # noqa: F811
@@ -36,7 +36,7 @@ def test_one_that_closes_leaves_the_others_at_work(small):  # noqa: F811
         one.submit(job([1]))
     assert ids(running) == alone(small, job([3], max_new=60))
     other.close()
-    third = Engine(small, turns=turns)       # the thread begins anew
+    third = Engine(small, turns=turns)  # the thread begins anew
     assert ids(third.submit(job([5]))) == alone(small, job([5]))
     third.close()
 

@@ -231,14 +231,14 @@ def test_further_routes_stand_behind_the_same_guard(serve):
     async def hello(request):
         return PlainTextResponse("hello")
 
-    running = serve({"a": Scripted()}, routes=[Route("/hello", hello)], api_key="k")
+    running = serve({"a": Scripted()}, routes=[Route("/hello", hello)], api_keys=["k"])
     assert httpx.get(f"{running.url}/hello").status_code == 401
     assert httpx.get(f"{running.url}/hello", headers={"Authorization": "Bearer k"}).text == "hello"
 
 
 def test_an_engine_that_is_busy_is_a_429_with_retry_after():
     from upwell.errors import Busy
-    from upwell.serving.api import refusal_of
+    from upwell.serving.writing import refusal_of
 
     refusal = refusal_of(Busy("9 requests are waiting"))
     assert refusal.status == 429 and refusal.headers["Retry-After"] == "1"

@@ -73,12 +73,16 @@ def test_a_body_that_is_no_sound_json_is_refused(client, path, content, word):
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("field, value", [
     ("temperature", -1), ("temperature", 3), ("temperature", "1"), ("temperature", True), ("temperature", 1e308),
-    ("top_p", 0), ("top_p", 1.1), ("top_k", -1), ("top_k", 2**63), ("repetition_penalty", 0),
+    ("top_p", 0), ("top_p", 1.1), ("top_k", -2), ("top_k", 2**63), ("repetition_penalty", 0),
     ("max_tokens", 0), ("max_tokens", -1), ("max_tokens", 1.5), ("max_tokens", True), ("max_tokens", 2**63),
     ("n", 0), ("n", 9), ("n", True), ("seed", 2**63), ("seed", 0.5),
     ("stop", ""), ("stop", ["a"] * 17), ("stop", "x" * 257), ("stop", [1]), ("stop", {}),
     ("stream", "yes"), ("stream", 1), ("stream_options", 3), ("stream_options", {"unknown": 1}), ("model", 3),
-    ("presence_penalty", 0.5), ("frequency_penalty", -2), ("logit_bias", {"5": 1}), ("logprobs", True),
+    ("presence_penalty", 2.5), ("frequency_penalty", -3), ("logit_bias", {"5": 101}), ("logit_bias", {"-1": 1}),
+    ("logit_bias", {"5": True}), ("logit_bias", {str(id): 1 for id in range(1025)}), ("logprobs", 21), ("logprobs", -1),
+    ("min_p", 1.5), ("min_tokens", -1), ("stop_token_ids", [-1]), ("stop_token_ids", list(range(300))),
+    ("prompt_logprobs", 21), ("structured_outputs", {"regex": ""}), ("structured_outputs", {"grammar": "x"}),
+    ("ignore_eos", True), ("length_penalty", -1),
     ("chat_template", "{{ 1 }}"), ("nonsense", 1), ("", 1),
 ])
 def test_a_field_that_cannot_be_is_refused_by_its_name(client, path, field, value):
@@ -100,7 +104,7 @@ def test_too_many_texts_are_refused_with_both_numbers(client):
 
 @pytest.mark.parametrize("messages", [
     None, [], {}, "hi", [3], [{}], [{"role": "user"}], [{"content": "x"}], [{"role": "king", "content": "x"}],
-    [{"role": "tool", "content": "x"}], [{"role": "user", "content": None}], [{"role": "user", "content": 3}],
+    [{"role": "tool", "content": None}], [{"role": "user", "content": None}], [{"role": "user", "content": 3}],
     [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://localhost/"}}]}],
     [{"role": "user", "content": "x", "tool_calls": [{"id": "1"}]}], [{"role": "user", "content": "x", "extra": 1}],
 ])
@@ -110,11 +114,21 @@ def test_messages_that_are_none_are_refused(client, messages):
 
 
 @pytest.mark.parametrize("field, value", [
-    ("tools", [{"type": "function"}]), ("response_format", {"type": "json_object"}), ("modalities", ["audio"]),
-    ("top_logprobs", 3), ("functions", [{}]), ("audio", {"voice": "x"}), ("tool_choice", "required")])
+    ("modalities", ["audio"]), ("functions", [{}]), ("audio", {"voice": "x"}), ("function_call", {"name": "x"}),
+    ("web_search_options", {}), ("prediction", {"type": "content", "content": "x"})])
 def test_what_openai_knows_and_we_cannot_do_is_refused_by_name(client, field, value):
     error = error_of(client.post(PATHS[1], json={"messages": USER, field: value}), 400)
     assert error["param"] == field and error["code"] == "unsupported_parameter"
+
+
+@pytest.mark.parametrize("field, value", [
+    ("tools", [{"type": "function"}]), ("tools", [{"type": "function", "function": {"name": "a b"}}]),
+    ("response_format", {"type": "xml"}), ("response_format", {"type": "json_schema"}), ("top_logprobs", 3),
+    ("tool_choice", "required"), ("tool_choice", "always"), ("continue_final_message", True),
+    ("add_generation_prompt", False)])
+def test_what_does_not_go_together_is_refused_by_name(client, field, value):
+    error = error_of(client.post(PATHS[1], json={"messages": USER, field: value}), 400)
+    assert error["param"] == field and error["code"] == "invalid_value"
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -24,7 +24,7 @@ def walked(service):
 
 
 def test_every_route_but_the_open_ones_needs_the_key(serve):
-    running = serve({"a": Scripted()}, api_key=KEY)
+    running = serve({"a": Scripted()}, api_keys=[KEY])
     routes = walked(running.service)
     paths = {path for _, path in routes}
     assert {"/v1/models", "/v1/completions", "/v1/chat/completions", "/openapi.json", "/version"} <= paths
@@ -37,7 +37,7 @@ def test_every_route_but_the_open_ones_needs_the_key(serve):
     None, "", "Bearer", "Bearer x", "Basic " + KEY.encode().hex(), "Bearer sesame-42",
     b"Bearer \xff\xfe", b"Bearer s\xc3\xa9same-4", b"Bearer s\xc3\xa9same-422", "Bearer " + "x" * 10_000])
 def test_a_wrong_key_is_a_401(serve, header):
-    running = serve({"a": Scripted()}, api_key=KEY)
+    running = serve({"a": Scripted()}, api_keys=[KEY])
     headers = {} if header is None else {"Authorization": header}
     answer = httpx.get(f"{running.url}/v1/models", headers=headers)
     assert answer.status_code == 401 and answer.json()["error"]["code"] == "invalid_api_key"
@@ -45,7 +45,7 @@ def test_a_wrong_key_is_a_401(serve, header):
 
 
 def test_the_right_key_opens(serve):
-    running = serve({"a": Scripted()}, api_key=KEY)
+    running = serve({"a": Scripted()}, api_keys=[KEY])
     assert httpx.get(f"{running.url}/v1/models", headers=RIGHT).status_code == 200
     assert httpx.get(f"{running.url}/nothing", headers=RIGHT).status_code == 404
     assert httpx.get(f"{running.url}/nothing").status_code == 401
@@ -96,7 +96,7 @@ def test_a_request_id_is_kept_where_it_is_plain_and_replaced_where_not(serve):
 
 def test_no_prompt_and_no_key_reach_the_log(serve, caplog):
     caplog.set_level(logging.DEBUG)
-    running = serve({"a": Scripted(), "b": Scripted(fault=RuntimeError("x"))}, api_key="k3y-k3y")
+    running = serve({"a": Scripted(), "b": Scripted(fault=RuntimeError("x"))}, api_keys=["k3y-k3y"])
     for model in ("a", "b"):
         httpx.post(f"{running.url}/v1/completions?token=qu3ry", json={"model": model, "prompt": "pr0mpt"},
                    headers={"Authorization": "Bearer k3y-k3y"})

@@ -74,7 +74,7 @@ def visit(browser, serve):
     visited = []
 
     def start(backend, key=None, **options):
-        running = serve({"scripted": backend}, api_key=key)
+        running = serve({"scripted": backend}, api_keys=[key] if key else [])
         visited.append(Watched(browser, running.url, **options))
         return visited[-1]
 
@@ -229,7 +229,7 @@ def test_a_server_that_went_away_is_told_in_words(visit):
 
 
 def test_a_server_with_a_key_asks_for_it(browser, serve):
-    running = serve({"scripted": Scripted(words=(" x",))}, api_key="sesame")
+    running = serve({"scripted": Scripted(words=(" x",))}, api_keys=["sesame"])
     context = browser.new_context()
     page = context.new_page()
     page.goto(running.url)
@@ -292,7 +292,7 @@ def test_every_control_has_a_name_and_can_be_reached_by_keyboard(visit):
 
 def test_the_files_of_the_page_hold_nothing_from_elsewhere_and_nothing_inline():
     folder = resources.files("upwell.serving") / "page"
-    assert {file for file, _ in PAGE.values()} == {file.name for file in folder.iterdir()}
+    assert set(PAGE.values()) == {file.name for file in folder.iterdir()}
     for file in folder.iterdir():
         text = file.read_text(encoding="utf-8").replace('xmlns="http://www.w3.org/2000/svg"', "")
         assert not re.search(r"https?:|//[a-z]+\.", text), file.name

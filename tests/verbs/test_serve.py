@@ -122,7 +122,7 @@ def test_serving_others_without_a_key_is_refused_unless_asked_for(folder, start,
 
 
 def test_a_model_of_another_server_is_served_through_ours(start):
-    other = Running(app({"theirs": Scripted()}, api_key="their-key"))
+    other = Running(app({"theirs": Scripted()}, api_keys=["their-key"]))
     try:
         flags = ("--base-url", f"{other.url}/v1", "--model", "theirs", "--port", 0)
         _, address = start(*flags, UPWELL_API_KEY="their-key")

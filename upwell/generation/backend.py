@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from .. import plugs
 from ..errors import CheckpointError, DataError, SettingsError, UpwellError
-from ..text import chat
+from ..text import calls, chat
 from .remote import Remote
 from .settings import Piece, Ranked, Settings, Usage, unwritable
 from .stop import stopping
@@ -162,12 +162,21 @@ class Local:
     def read(self, prompt: Prompt) -> list[int]:
         """The ids that the model reads for a prompt."""
         if _is_chat(prompt):
-            begin = [self.begin] if self.template.plain and not self.has_source else []
-            return begin + self.template.ids(list(prompt), self.tokenizer)
+            return self._spoken(prompt)
         if not isinstance(prompt, str):
             return list(prompt)
         text = _writable(prompt, "prompt")
         return self.tokenizer.encode_source(text) if self.has_source else [self.begin, *self.tokenizer.encode(text)]
+
+    def _spoken(self, prompt: list[dict]) -> list[int]:
+        """The ids of a chat; where the template has no words for tools, they are told in plain ones."""
+        tools, said, plain = getattr(prompt, "tools", None), list(prompt), self.template.plain
+        if not self.template.knows_tools:
+            said, tools = calls.flattened(said, tools or ()), None
+        begun = said.pop()["content"] if getattr(prompt, "goes_on", False) else ""
+        begin = [self.begin] if plain and not self.has_source else []
+        ids = begin + self.template.ids(said, self.tokenizer, tools=tools or None)
+        return ids + self.tokenizer.encode(" " * plain + _writable(begun, "message")) if begun else ids
 
     def taken(self, prompt: Prompt) -> int:
         """Places of the model's context that are taken before it writes; where there is an encoder, of its decoder."""
@@ -287,7 +296,7 @@ def _pieces(job, stream: Callable[[], Stream], ends: frozenset[int], best: int) 
     finish = "cancelled" if job.cancelled else job.found[0].finish
     found = job.found[:best] if best > 1 and job.found else []
     ranking = tuple(_ranked(one, stream(), ends) for one in found)
-    yield Piece(shown.close(), finish=finish, usage=Usage(job.read, job.shown), ranking=ranking)
+    yield Piece(shown.close(), finish=finish, usage=Usage(job.read, job.shown, job.known), ranking=ranking)
 
 
 def _columns(tokens) -> tuple[tuple, tuple, tuple]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-AT_ONCE = 16    # texts between two steps of those that write
+AT_ONCE = 16  # texts between two steps of those that write
 
 
 @dataclass

@@ -1,18 +1,22 @@
 """A model behind any server that speaks OpenAI's language: texts by /completions, chats by /chat/completions."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import DataError, ServiceError, UpwellError
+from ..text.calls import CLOSE, OPEN
 from .settings import Piece, Settings, Usage, unwritable
 from .wire import Wire
 
-UNKNOWN = ("typical", "no_repeat", "dry", "seconds", "never", "begin", "must", "json_schema", "regex", "choices",
-           "top_logprobs", "best")  # fmt: skip
+UNKNOWN = ("typical", "no_repeat", "dry", "seconds", "never", "begin", "must", "top_logprobs", "best")
 
 
 class Remote:
-    """A model of a server. What OpenAI's language has no word for (top_k, ...) is sent by vLLM's names."""
+    """A model of a server. What OpenAI's language has no word for (top_k, ...) is sent by vLLM's names.
+
+    What the model calls (tools) comes as text, in the words of `text.calls`, as from a model of our own.
+    """
 
     def __init__(self, base_url: str, model: str, api_key: str | None = None, **options):
         """Options are those of Wire: timeout, tries, pause."""
@@ -23,11 +27,14 @@ class Remote:
         settings = settings or Settings()
         chat = not isinstance(prompt, str) and len(prompt) > 0 and isinstance(prompt[0], dict)
         path, field = ("/chat/completions", "messages") if chat else ("/completions", "prompt")
+        beside = {"tools": prompt.tools} if getattr(prompt, "tools", None) else {}
+        if getattr(prompt, "goes_on", False):
+            beside |= {"continue_final_message": True, "add_generation_prompt": False}
         prompt = prompt if isinstance(prompt, str) else list(prompt)
         for text in [prompt] if isinstance(prompt, str) else [str(m.get("content")) for m in prompt] if chat else []:
             check_text(text)
         body = {"model": self.name, field: prompt, "stream": True, "stream_options": {"include_usage": True}}
-        return Stream(self.wire, self.wire.post(path, body | asked(settings)))
+        return Stream(self.wire, self.wire.post(path, body | beside | asked(settings)))
 
     def score(self, prompt, continuation: str) -> list[tuple[str, float]]:
         """By the echo of /completions, which vLLM has and OpenAI's newer models have not."""
@@ -83,6 +90,10 @@ def asked(s: Settings) -> dict:
         "stop_token_ids": (list(s.stop_ids), []),
         "logit_bias": ({str(id): number for id, number in s.logit_bias} | {str(token): -100 for token in s.banned}, {}),
     }  # fmt: skip
+    body |= {} if s.json_schema is None else {"response_format": {"type": "json_schema", "json_schema": {
+        "name": "answer", "schema": json.loads(s.json_schema), "strict": True}}}  # fmt: skip
+    shape = {"regex": s.regex} if s.regex is not None else {"choice": list(s.choices)} if s.choices else None
+    body |= {"structured_outputs": shape} if shape else {}
     return body | {name: value for name, (value, default) in optional.items() if value != default}
 
 
@@ -102,6 +113,14 @@ class _Sum:
 
     finish: str | None = None
     usage: Usage | None = None
+    calls: dict[int, list[str]] = field(default_factory=dict)
+    """Of each call the name and the arguments so far."""
+
+    def called(self) -> str:
+        """The calls as text."""
+        said = (f'{{"name": {json.dumps(name)}, "arguments": {arguments or "{}"}}}' for name, arguments in
+                self.calls.values())  # fmt: skip
+        return "".join(f"{OPEN}{call}{CLOSE}" for call in said)
 
 
 class Stream:
@@ -142,7 +161,7 @@ class Stream:
                 if text:
                     yield Piece(text)
         finish = "cancelled" if self._cancelled else told.finish or "stop"
-        yield Piece(finish=finish, usage=told.usage)
+        yield Piece(told.called(), finish=finish, usage=told.usage)
 
     def _events(self) -> Iterator[dict]:
         """A server that cannot stream answers with one object."""
@@ -162,6 +181,10 @@ def _take(event: dict, told: _Sum) -> str:
         choice = event["choices"][0]
         told.finish = choice.get("finish_reason") or told.finish
         said = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
+        for call in said.get("tool_calls") or ():
+            held, function = told.calls.setdefault(call.get("index", len(told.calls)), ["", ""]), call["function"]
+            held[0] += function.get("name") or ""
+            held[1] += function.get("arguments") or ""
         return said.get("content") or ""
     except (KeyError, TypeError, AttributeError):
         raise ServiceError(f"the server sent an event in a shape that is not OpenAI's: {str(event)[:120]}") from None

@@ -8,7 +8,7 @@ from ..errors import SettingsError
 from .session import Session, check_prompts
 from .steps import Token, told
 
-PIECE = 256     # tokens that are read at once, so that whoever shares the model need not wait long
+PIECE = 256  # tokens that are read at once, so that whoever shares the model need not wait long
 Scoring = Generator[None, None, list[Token]]
 
 

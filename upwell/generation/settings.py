@@ -227,6 +227,8 @@ class Usage:
     """Tokens read, with the one that begins a document."""
     new: int
     """Tokens written, with the one that ended the text."""
+    known: int = 0
+    """Of those read, tokens that had been read for an earlier prompt."""
 
 
 @dataclass(frozen=True)

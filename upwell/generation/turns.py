@@ -69,7 +69,7 @@ class Turns:
         going = False
         try:
             going = one.turn()
-        except Exception:       # it must not take the others with it
+        except Exception:  # it must not take the others with it
             log.exception("an engine ended")
         if not going:
             one.end()

@@ -43,8 +43,8 @@ class Chosen(nn.Module):
         super().__init__()
         self.base, self.choice = base, choice
         self.in_features, self.out_features = base.in_features, base.out_features
-        self.register_buffer("down", down, persistent=False)    # (adapters + 1, K, rank), the first of zeros
-        self.register_buffer("up", up, persistent=False)        # (adapters + 1, rank, N)
+        self.register_buffer("down", down, persistent=False)  # (adapters + 1, K, rank), the first of zeros
+        self.register_buffer("up", up, persistent=False)  # (adapters + 1, rank, N)
 
     def forward(self, x: Tensor) -> Tensor:
         y, rows = self.base(x), self.choice.rows

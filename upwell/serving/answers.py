@@ -1,119 +1,163 @@
-"""Pieces of text -> OpenAI's objects, whole or as an event stream. Knows shapes; knows nothing of models.
+"""Pieces of text -> OpenAI's objects, whole or as events. Knows shapes; knows nothing of models or of HTTP.
 
-A `Reply` is one answer in the making: `chunk` gives what a stream sends for a piece, `whole` the object of an
-unstreamed answer. Completions and chats differ in a handful of words, which `CHAT` and `COMPLETION` hold.
+A `Reply` is one answer in the making. It takes pieces and gives the events that a stream sends for them, or at the end
+the object of an unstreamed answer. What the endpoints' own replies have in common stands here.
 """
 
-import json
 import secrets
 import time
-from collections.abc import AsyncIterator
-from contextlib import aclosing
-from dataclasses import dataclass, field
-
-from starlette.responses import StreamingResponse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from upwell.generation.settings import Piece, Usage
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The words in which one endpoint differs from the other."""
-
-    prefix: str
-    whole: str
-    chunk: str
-    chat: bool
-
-
-COMPLETION = Shape("cmpl-", "text_completion", "text_completion", False)
-CHAT = Shape("chatcmpl-", "chat.completion", "chat.completion.chunk", True)
+from upwell.serving.refusals import Refusal
 
 
 @dataclass
+class Text:
+    """One text as far as it has come."""
+
+    parts: list[str] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float | None] = field(default_factory=list)
+    tops: list[tuple] = field(default_factory=list)
+    finish: str | None = None
+    usage: Usage | None = None
+    prompt: Piece | None = None
+    """The prompt's own tokens, where they are told."""
+    first: float | None = None
+    last: float | None = None
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "".join(self.parts)
+
+    def add(self, piece: Piece) -> None:
+        """A piece of it."""
+        self.parts.append(piece.text)
+        self.tokens += piece.tokens
+        self.logprobs += piece.logprobs
+        self.tops += piece.tops or ((),) * len(piece.tokens)
+        self.finish, self.usage = piece.finish or self.finish, piece.usage or self.usage
+        if piece.tokens or piece.text:
+            self.last = time.monotonic()
+            self.first = self.first or self.last
+
+
 class Reply:
-    """One answer with `count` texts, filled piece by piece."""
+    """One answer with `count` texts, several for each prompt where `copies` is more than 1.
 
-    shape: Shape
-    model: str
-    count: int
-    id: str = ""
-    created: int = field(default_factory=lambda: int(time.time()))
-    texts: dict[int, list[str]] = field(default_factory=dict)
-    finishes: dict[int, str] = field(default_factory=dict)
-    spent: dict[int, Usage] = field(default_factory=dict)
+    spell   the bytes of a token; None where the model is another server's
+    told    the first piece of each text is its prompt
+    """
 
-    def __post_init__(self):
-        self.id = self.id or self.shape.prefix + secrets.token_hex(12)
+    prefix = ""
+    ends_in_done = True
 
-    def take(self, index: int, piece: Piece) -> None:
-        """Remember what a piece adds to text `index`."""
-        self.texts.setdefault(index, []).append(piece.text)
-        if piece.finish:
-            self.finishes[index] = piece.finish
-        if piece.usage:
-            self.spent[index] = piece.usage
+    def __init__(self, model: str, count: int, copies: int = 1, spell: Callable[[int], bytes] | None = None,
+                 told: bool = False):  # fmt: skip
+        self.model, self.count, self.copies, self.spell, self.told = model, count, copies, spell, told
+        self.id, self.created = self.prefix + secrets.token_hex(12), int(time.time())
+        self.start, self.texts = time.monotonic(), {}
 
-    def usage(self, per_prompt: int = 1) -> dict:
+    def take(self, index: int, piece: Piece) -> list[dict]:
+        """Remember a piece of text `index`; the events that a stream sends for it."""
+        if piece.ranking:
+            return self._ranked(index, piece)
+        fresh = index not in self.texts
+        text = self.texts.setdefault(index, Text())
+        if self.told and fresh:
+            text.prompt = piece
+            return self.of_prompt(index, piece)
+        first = not text.parts
+        text.add(piece)
+        return self.events(index, piece, first)
+
+    def _ranked(self, index: int, piece: Piece) -> list[dict]:
+        """A search has ended that found several texts: they come in the places of its copies."""
+        prompt = self.texts[index].prompt if index in self.texts else None
+        for copy, one in enumerate(piece.ranking):
+            usage = replace(piece.usage, new=len(one.tokens)) if piece.usage else None
+            text = self.texts[index * self.copies + copy] = Text(prompt=prompt)
+            text.add(Piece(one.text, one.tokens, one.logprobs, finish=one.finish, usage=usage))
+        return []
+
+    def of_prompt(self, index: int, piece: Piece) -> list[dict]:
+        """The events for a prompt that is told."""
+        return []
+
+    def events(self, index: int, piece: Piece, first: bool) -> list[dict]:
+        """The events for a piece of text `index`; first: nothing of it came before."""
+        raise NotImplementedError
+
+    def closing(self) -> list[dict]:
+        """The events behind all texts."""
+        return []
+
+    def failed(self, refusal: Refusal) -> list[dict]:
+        """The events for a fault on the way."""
+        return [refusal.body()]
+
+    def whole(self) -> dict:
+        """The unstreamed answer."""
+        raise NotImplementedError
+
+    def usage(self) -> Usage:
         """The counts of all texts; a prompt that was asked for several texts counts once."""
-        read = sum(usage.prompt for index, usage in self.spent.items() if index % per_prompt == 0)
-        written = sum(usage.new for usage in self.spent.values())
-        return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+        texts = {index: text.usage for index, text in self.texts.items() if text.usage}
+        read = {index // self.copies: usage for index, usage in sorted(texts.items(), reverse=True)}
+        return Usage(sum(usage.prompt for usage in read.values()), sum(usage.new for usage in texts.values()),
+                     sum(usage.known for usage in read.values()))  # fmt: skip
+
+    def counts(self) -> dict:
+        """The counts in OpenAI's words."""
+        usage = self.usage()
+        return {"prompt_tokens": usage.prompt, "completion_tokens": usage.new,
+                "total_tokens": usage.prompt + usage.new, "prompt_tokens_details": {"cached_tokens": usage.known},
+                "completion_tokens_details": {"reasoning_tokens": 0}}  # fmt: skip
+
+    def timings(self) -> dict:
+        """How fast it was, in llama-server's words; milliseconds."""
+        usage, begun = self.usage(), [text.first for text in self.texts.values() if text.first]
+        if not begun:
+            return {}
+        read = min(begun) - self.start
+        wrote = max(text.last for text in self.texts.values() if text.last) - min(begun)
+        fresh = usage.prompt - usage.known
+        return {"timings": {
+            "prompt_n": fresh, "prompt_ms": round(1000 * read, 3),
+            "prompt_per_second": round(fresh / max(read, 1e-9), 2),
+            "predicted_n": usage.new, "predicted_ms": round(1000 * wrote, 3),
+            "predicted_per_second": round((usage.new - len(begun)) / wrote, 2) if wrote > 0 else 0.0,
+            "cache_n": usage.known}}  # fmt: skip
 
     def head(self, kind: str) -> dict:
         """What every object of this answer begins with."""
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model,
+                "system_fingerprint": None}  # fmt: skip
 
-    def whole(self, per_prompt: int = 1) -> dict:
-        """The unstreamed answer."""
-        choices = [self._choice(index, "".join(self.texts.get(index, []))) for index in range(self.count)]
-        return self.head(self.shape.whole) | {"choices": choices, "usage": self.usage(per_prompt)}
+    def likely(self, tokens: Sequence[int], logprobs: Sequence[float | None], tops: Sequence[tuple]) -> list[dict]:
+        """Tokens with their log-probabilities as chats tell them."""
+        tops = tops or ((),) * len(tokens)
+        return [{**self.token(id, logprob), "top_logprobs": [self.token(*one) for one in top]}
+                for id, logprob, top in zip(tokens, logprobs, tops, strict=True)]  # fmt: skip
 
-    def chunk(self, index: int, piece: Piece, first: bool) -> dict:
-        """One event of a stream; finish_reason is null until the text's last."""
-        choice = {"index": index, "logprobs": None, "finish_reason": piece.finish}
-        if self.shape.chat:
-            delta = {"role": "assistant"} if first else {}
-            choice["delta"] = delta | ({"content": piece.text} if piece.text or first else {})
-        else:
-            choice["text"] = piece.text
-        return self.head(self.shape.chunk) | {"choices": [choice]}
+    def token(self, id: int, logprob: float | None) -> dict:
+        """One token; of a part of a character the text is U+FFFD, and the bytes are right."""
+        raw = self.spell(id)
+        return {"token": raw.decode("utf-8", "replace"), "logprob": floor(logprob), "bytes": list(raw)}
 
-    def _choice(self, index: int, text: str) -> dict:
-        choice = {"index": index, "logprobs": None, "finish_reason": self.finishes.get(index)}
-        if self.shape.chat:
-            return choice | {"message": {"role": "assistant", "content": text, "refusal": None}}
-        return choice | {"text": text}
+    def ids(self, text: Text, wanted: bool) -> dict:
+        """vLLM's `token_ids`, where they are wanted."""
+        return {"token_ids": text.tokens} if wanted else {}
 
 
-class EventStream(StreamingResponse):
-    """Server-sent events; a client that leaves closes the iterator at once, not when memory is next tidied."""
-
-    media_type = "text/event-stream"
-
-    async def stream_response(self, send) -> None:
-        """Send all events, and close the iterator whatever happens."""
-        async with aclosing(self.body_iterator):
-            await super().stream_response(send)
+def floor(logprob: float | None) -> float | None:
+    """JSON has no minus infinity; OpenAI's own floor is -9999."""
+    return None if logprob is None else max(logprob, -9999.0)
 
 
-def event(value: dict) -> bytes:
-    """One event; ASCII, so that no line separator of Unicode's can end it early."""
-    return b"data: " + json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n\n"
-
-
-DONE = b"data: [DONE]\n\n"
-
-
-async def events(reply: Reply, pieces: AsyncIterator[tuple[int, Piece]], with_usage: bool,
-                 per_prompt: int) -> AsyncIterator[dict]:
-    """The objects of a stream, in order; `with_usage` puts the counts into one last object without choices."""
-    nothing_yet = {"usage": None} if with_usage else {}
-    async with aclosing(pieces):
-        async for index, piece in pieces:
-            first = index not in reply.texts
-            reply.take(index, piece)
-            if piece.text or piece.finish or first:
-                yield reply.chunk(index, piece, first) | nothing_yet
-    if with_usage:
-        yield reply.head(reply.shape.chunk) | {"choices": [], "usage": reply.usage(per_prompt)}
+def finish(reason: str | None) -> str | None:
+    """Our reason for an end in OpenAI's words."""
+    return {"time": "length", "cancelled": "stop"}.get(reason, reason)

@@ -8,9 +8,11 @@ key, a query or a body.
 import logging
 import re
 import secrets
+import time
 
 from starlette.datastructures import Headers, MutableHeaders
 
+from upwell.serving.desk import Desk
 from upwell.serving.refusals import Refusal, unexpected
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -34,13 +36,14 @@ log = logging.getLogger("upwell.serving")
 class Guard:
     """An ASGI application around another.
 
-    key    what `Authorization: Bearer` must hold; None: no key is asked for
-    open   the paths that need no key
+    keys   what `Authorization: Bearer` must hold, one of them; none: no key is asked for
+    open   the paths that need no key, and are answered while models are loaded
     hosts  the names that a request may call us by (against DNS rebinding); None: any
+    desk   whose state says whether requests are taken
     """
 
-    def __init__(self, inner, key: str | None, open: frozenset[str], hosts: frozenset[str] | None):
-        self.inner, self.key, self.open, self.hosts = inner, key, open, hosts
+    def __init__(self, inner, keys: tuple[str, ...], open: frozenset[str], hosts: frozenset[str] | None, desk: Desk):
+        self.inner, self.keys, self.open, self.hosts, self.desk = inner, keys, open, hosts, desk
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "websocket":
@@ -49,7 +52,7 @@ class Guard:
         if scope["type"] != "http":
             await self.inner(scope, receive, send)
             return
-        headers, started = Headers(scope=scope), []
+        headers, started, begun = Headers(scope=scope), [], time.monotonic()
         name = request_id(headers)
 
         async def send_dressed(message):
@@ -58,12 +61,18 @@ class Guard:
                 dress(MutableHeaders(raw=message.setdefault("headers", [])), name)
             await send(message)
 
-        await self._answer(scope, headers, receive, send_dressed, started)
-        log.info("%s %s %s %s", scope["method"], scope["path"], started[0] if started else "-", name)
+        try:
+            await self._answer(scope, headers, receive, send_dressed, started)
+        finally:
+            told = {"id": name, "method": scope["method"], "path": scope["path"],
+                    "status": started[0] if started else 499, "seconds": time.monotonic() - begun,
+                    "told": scope.get("state", {}).get("told", "")}  # fmt: skip
+            log.info("%(id)s %(method)s %(path)s %(status)s %(seconds).3f s %(told)s", told, extra={"told": told})
 
     async def _answer(self, scope, headers, receive, send, started: list[int]) -> None:
+        self.desk.at_work += 1
         try:
-            self.check(scope["path"], headers)
+            self.check(scope, headers)
             await self.inner(scope, receive, send)
         except Refusal as refusal:
             await refusal.response()(scope, receive, send)
@@ -72,25 +81,39 @@ class Guard:
             if started:
                 raise
             await unexpected().response()(scope, receive, send)
+        finally:
+            self.desk.at_work -= 1
 
-    def check(self, path: str, headers: Headers) -> None:
+    def check(self, scope, headers: Headers) -> None:
         """Raise the Refusal that this request deserves before any route sees it."""
-        host = headers.get("host", "").lower()
+        path, host = scope["path"], headers.get("host", "").lower()
         if self.hosts is not None and host_name(host) not in self.hosts:
             raise Refusal(403, "This server answers to " + ", ".join(sorted(self.hosts)) + " only; its Host header "
                                "names another. Start it with --host to serve other names.", code="host_not_allowed")
         origin = headers.get("origin")
         if origin is not None and origin.lower().partition("://")[2] != host:
             raise Refusal(403, "Pages of other origins may not call this server.", code="origin_not_allowed")
-        if self.key is not None and path not in self.open and not self.key_fits(headers):
+        if path in self.open:
+            return
+        if self.keys:
+            scope["client_name"] = self.key_of(headers)
+        else:
+            scope["client_name"] = (scope.get("client") or ("",))[0]
+        if self.desk.state in ("loading", "stopping"):
+            why = "is loading its model" if self.desk.state == "loading" else "is stopping and takes no new requests"
+            more = {"Connection": "close"} if self.desk.closing else {}
+            raise Refusal(503, f"This server {why}; try again soon.", code=self.desk.state,
+                          headers={"Retry-After": "1"} | more)
+
+    def key_of(self, headers: Headers) -> str:
+        """Which key was sent, as a number; all are compared, in constant time, whatever bytes were sent."""
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        sent = given.strip().encode("latin-1")
+        fits = [secrets.compare_digest(sent, key.encode("utf-8")) for key in self.keys]
+        if scheme.lower() != "bearer" or not any(fits):
             raise Refusal(401, "This server needs its API key: send `Authorization: Bearer KEY`.",
                           code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
-
-    def key_fits(self, headers: Headers) -> bool:
-        """Compared in constant time, whatever bytes were sent."""
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        expected = self.key.encode("utf-8")
-        return scheme.lower() == "bearer" and secrets.compare_digest(given.strip().encode("latin-1"), expected)
+        return f"key {fits.index(True)}"
 
 
 def host_name(host: str) -> str:

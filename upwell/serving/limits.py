@@ -1,4 +1,4 @@
-"""How much happens at once: slots, a line before them, and one generation in a thread of its own.
+"""How much happens at once: slots, a line before them, and each generation in a thread of its own.
 
 A backend's `generate` is a plain iterator that computes; here it runs in a thread and its pieces arrive in
 the event loop. Whoever stops reading stops the generation at its next piece. Knows nothing of HTTP but the
@@ -8,8 +8,9 @@ the event loop. Whoever stops reading stops the generation at its next piece. Kn
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from upwell.serving.refusals import Refusal
@@ -60,48 +61,67 @@ class Slots:
         self.running -= 1
 
 
-async def in_thread(start: Callable[[], Iterator[Any]]) -> AsyncIterator[Any]:
-    """The items of `start()`, computed in a thread; closing this iterator ends the thread.
+async def together(starts: Sequence[Callable[[], Iterator[Any]]], most: int = 16) -> AsyncIterator[tuple[int, Any]]:
+    """(number, item) of what all of these give, as it comes, each computed in a thread, at most `most` at once.
 
-    The iterator's end, be it by its last item, an error or a reader who left, waits until the thread has
-    ended, so that what it held (a slot, a cache) is free when the caller goes on.
+    Closing this iterator ends the threads. Its end, be it by the last item, an error or a reader who left, waits
+    until they have ended, so that what they held (a slot, a cache) is free when the caller goes on.
     """
-    worker = Worker(start)
+    items: asyncio.Queue = asyncio.Queue()
+    workers = [Worker(start, partial(posted, items, number)) for number, start in enumerate(starts[:most])]
+    left = len(starts)
     try:
-        while (item := await worker.items.get()) is not END:
-            if isinstance(item, BaseException):
+        while left:
+            number, item = await items.get()
+            if item is END:
+                left -= 1
+                if len(workers) < len(starts):
+                    workers.append(Worker(starts[len(workers)], partial(posted, items, len(workers))))
+            elif isinstance(item, BaseException):
                 raise item
-            yield item
+            else:
+                yield number, item
     finally:
-        await worker.stop()
+        for worker in workers:
+            worker.leave()
+        await all_ended(workers)
+
+
+def posted(items: asyncio.Queue, number: int, item: Any) -> None:
+    """An item of a worker, with its number."""
+    items.put_nowait((number, item))
+
+
+async def all_ended(workers: Sequence["Worker"]) -> None:
+    """Wait for them, even where the waiting task is cancelled; twice is an order."""
+    cancelled = False
+    for worker in workers:
+        while not worker.ended.is_set():
+            try:
+                await worker.ended.wait()
+            except asyncio.CancelledError:
+                if cancelled:
+                    raise
+                cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 class Worker:
     """One thread that walks one iterator and posts its items to the event loop that made it."""
 
-    def __init__(self, start: Callable[[], Iterator[Any]]):
-        self.loop = asyncio.get_running_loop()
-        self.items: asyncio.Queue = asyncio.Queue()
+    def __init__(self, start: Callable[[], Iterator[Any]], post: Callable[[Any], None]):
+        self.loop, self.put = asyncio.get_running_loop(), post
         self.stopped = threading.Event()
         self.ended = asyncio.Event()
         self.iterator: Iterator[Any] | None = None
         # A daemon: a backend that hangs must not keep the process alive after a second Ctrl-C.
         threading.Thread(target=self._walk, args=(start,), name="generation", daemon=True).start()
 
-    async def stop(self) -> None:
-        """Ask the thread to end and wait for it, even where the waiting task is cancelled; twice is an order."""
+    def leave(self) -> None:
+        """Ask the thread to end."""
         self.stopped.set()
         self._close()
-        cancelled = False
-        while not self.ended.is_set():
-            try:
-                await self.ended.wait()
-            except asyncio.CancelledError:
-                if cancelled:
-                    break
-                cancelled = True
-        if cancelled:
-            raise asyncio.CancelledError
 
     def _close(self) -> None:
         """Tell the iterator too: an engine's drops the work at once. A generator can't be told while it computes."""
@@ -116,9 +136,9 @@ class Worker:
             self.iterator = start()
             self._post_all(self.iterator)
         except BaseException as error:     # the reader raises it again
-            self._post(self.items.put_nowait, error)
+            self._post(self.put, error)
         finally:
-            self._post(self.items.put_nowait, END)
+            self._post(self.put, END)
             self._post(self.ended.set)
 
     def _post_all(self, items: Iterator[Any]) -> None:
@@ -126,7 +146,7 @@ class Worker:
             for item in items:
                 if self.stopped.is_set():
                     return
-                self._post(self.items.put_nowait, item)
+                self._post(self.put, item)
         finally:
             self._close()
 

@@ -40,6 +40,18 @@ PLAIN = (
 PLAIN_STOPS = ("\nUser:",)
 
 
+class Chat(list):
+    """Messages, with what goes beside them.
+
+    tools     functions that the model may call, as OpenAI's words have them (see `calls`)
+    goes_on   the last message is the model's own and not finished: it is to be gone on with
+    """
+
+    def __init__(self, messages: Sequence[dict], tools: Sequence[dict] = (), goes_on: bool = False):
+        super().__init__(messages)
+        self.tools, self.goes_on = list(tools), goes_on
+
+
 @dataclass(frozen=True)
 class Rendering:
     """A chat as text, with what is known about its characters."""
@@ -79,6 +91,11 @@ class Template:
     def plain(self) -> bool:
         """Whether it is our own, for models that never learnt one."""
         return self.sources["default"] == PLAIN
+
+    @property
+    def knows_tools(self) -> bool:
+        """Whether it writes out what functions the model may call."""
+        return "tool_use" in self.sources or "tools" in self.sources["default"]
 
     @classmethod
     def load(cls, folder: str | Path) -> "Template | None":

@@ -1,12 +1,17 @@
-"""Serve a model: OpenAI's endpoints, and a page to write on.
+"""Serve models: OpenAI's endpoints, and a page to write and talk on.
 
-The model is a folder (default: the newest run in runs/) or, with --base-url, one of another server, which then
-stands behind our page and our key. Everything stays on this machine unless --host says otherwise.
+Models are folders or names of fetched ones (default: the newest run in runs/): such that write, such that give vectors
+(/v1/embeddings, /v1/rerank), such that know labels (/v1/moderations). With --adapter NAME=FOLDER the first one serves
+under further names too, each with a LoRA adapter. With --base-url a model of another server stands behind our page and
+our key. Everything stays on this machine unless --host says otherwise; /health says 503 until the models are loaded.
+Settings may also come from the environment, as UPWELL_SERVE_PORT=8080, and from a YAML file.
 
 Examples:
     upwell serve
     upwell serve runs/first --port 8080 --open
-    upwell serve runs/first --host 0.0.0.0 --api-key-file key.txt
+    upwell serve smollm2-135m minilm-l6 --weights bfloat16 --max-num-seqs 32
+    upwell serve runs/base --adapter support=runs/support law=runs/law
+    upwell serve runs/first --host 0.0.0.0 --api-key-file keys.txt --ssl-certfile cert.pem --ssl-keyfile key.pem
     upwell serve --base-url http://127.0.0.1:8080/v1 --model some-model
 """
 
@@ -14,22 +19,33 @@ import contextlib
 import errno
 import ipaddress
 import json
-import signal
+import logging
 import socket
+import sys
+import threading
 import webbrowser
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
 
 from upwell import terminal
 from upwell.errors import ServiceError, SettingsError
-from upwell.verbs._models import Which, open_backend
+from upwell.verbs._models import How, Which, model_folder, open_backend, open_folder
+
+KEYS = 1000
 
 
 @dataclass(frozen=True)
-class Settings(Which):
-    """Which model, at which address, for whom."""
+class Settings(How):
+    """Which models, at which address, for whom."""
 
+    folder: Positional[tuple[Path, ...]] = ()
+    """Folders in Hugging Face layout, or names of models that were fetched; default: the newest run in runs/."""
+    served_model_name: tuple[str, ...] = ()
+    """What clients call the models, in the order of the folders; default: the names of the folders."""
     host: str = "127.0.0.1"
     """The address to listen at; 0.0.0.0 is every one of this machine, and then a key is needed."""
     port: int = 8000
@@ -39,66 +55,189 @@ class Settings(Which):
     api_key: str | None = None
     """The key that clients must send; others on this machine can read it here, so rather give a file."""
     api_key_file: Path | None = None
-    """A file that holds the key."""
+    """A file that holds the key, or several, one a line; who has different keys takes turns."""
     insecure: bool = False
     """Listen beyond this machine without a key."""
-    slots: int = 16
+    ssl_certfile: Path | None = None
+    """A certificate (PEM), for https."""
+    ssl_keyfile: Path | None = None
+    """Its key (PEM)."""
+    max_model_len: int | None = None
+    """Tokens that a text and its prompt may have together, at most; default: what the model reads."""
+    max_num_seqs: int = 16
     """Requests that are at work at once."""
     waiting: int = 64
-    """Requests that may wait in line; further ones are told to come again."""
-    shutdown_seconds: int = 30
-    """How long requests at work may take to finish after Ctrl-C; a second Ctrl-C does not wait."""
+    """Requests that may wait in line; further ones are told to come again (429)."""
+    shutdown_timeout: int = 30
+    """Seconds that requests at work may take to finish after Ctrl-C or SIGTERM; a second signal does not wait."""
+    log: Literal["line", "json", "none"] = "line"
+    """What is told of each request: a line, a JSON object, or nothing; never what was asked or answered."""
 
     def __post_init__(self):
         super().__post_init__()
-        for name, low, high in (("port", 0, 65535), ("slots", 1, 1024), ("waiting", 0, 65536),
-                                ("shutdown_seconds", 0, 3600)):
-            if not low <= getattr(self, name) <= high:
-                raise SettingsError(f"{name}: found {getattr(self, name)}, expected {low} to {high}")
+        for name, low, high in (("port", 0, 65535), ("max_num_seqs", 1, 1024), ("waiting", 0, 65536),
+                                ("shutdown_timeout", 0, 3600), ("max_model_len", 1, 2**31)):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise SettingsError(f"{name}: found {value}, expected {low} to {high}")
         if self.api_key is not None and self.api_key_file is not None:
             raise SettingsError("found both --api-key and --api-key-file, expected one of them")
+        if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
+            raise SettingsError("--ssl-certfile and --ssl-keyfile go together: the certificate and its key")
+        if self.base_url is not None and self.folder:
+            raise SettingsError(f"found both the folder {self.folder[0]} and --base-url, expected one of them")
+        if self.draft is not None and len(self.folder) > 1:
+            raise SettingsError("found --draft beside several folders, expected one: it guesses for one model")
+        models = max(1, len(self.folder)) + len(self.adapter)
+        if self.served_model_name and len(self.served_model_name) not in (len(self.folder) or 1, models):
+            raise SettingsError(f"--served-model-name: found {len(self.served_model_name)} names for "
+                                f"{models} models, expected one each")  # fmt: skip
 
 
 def main(settings: Settings) -> int:
-    key = read_key(settings)
-    if not is_loopback(settings.host) and key is None and not settings.insecure:
-        raise SettingsError(f"--host {settings.host} lets other machines in, and no key is set; "
-                            "give --api-key-file FILE, or --insecure where you mean it")
+    keys = read_keys(settings)
+    if not is_loopback(settings.host) and not keys and not settings.insecure:
+        raise SettingsError(
+            f"--host {settings.host} lets other machines in, and no key is set; "
+            "give --api-key-file FILE, or --insecure where you mean it"
+        )
+    folders = [] if settings.base_url else [model_folder(one) for one in settings.folder or (None,)]
+    check_ssl(settings)
     # Before torch is imported, so that an occupied port is told at once.
     with listening(settings.host, settings.port) as listener:
-        return serve(settings, key, listener)
+        return serve(settings, keys, listener, folders)
 
 
-def serve(settings: Settings, key: str | None, listener: socket.socket) -> int:
-    """Load the model and answer until a signal comes."""
-    backend = open_backend(settings, rows=settings.slots).backend
+def serve(settings: Settings, keys: tuple[str, ...], listener: socket.socket, folders: list[Path]) -> int:
+    """Answer until a signal comes; the models are loaded meanwhile."""
+    from upwell.serving.api import app
+    from upwell.serving.guard import LOOPBACK
+    from upwell.serving.server import Server
+
+    say_requests(settings.log)
+    hosts = LOOPBACK | {bracketed(settings.host).lower()} if is_loopback(settings.host) else None
+    service = app({}, api_keys=keys, hosts=hosts, slots=settings.max_num_seqs, line=settings.waiting,
+                  longest=settings.max_model_len)  # fmt: skip
+    scheme = "https" if settings.ssl_certfile else "http"
+    address = f"{scheme}://{shown_host(settings.host)}:{listener.getsockname()[1]}"
+    ssl = (settings.ssl_certfile, settings.ssl_keyfile) if settings.ssl_certfile else None
+    loading = Loading(settings, folders, service.state.desk)
+    server = Server(service, settings.shutdown_timeout, loading.start, ssl, settings.log != "none")
+    loading.then = lambda names: announce(settings, address, names, bool(keys))
+    loading.failed = lambda: setattr(server, "should_exit", True)
     try:
-        from upwell.serving.api import app
-        from upwell.serving.guard import LOOPBACK
-        from upwell.serving.server import Server
-
-        hosts = LOOPBACK | {bracketed(settings.host).lower()} if is_loopback(settings.host) else None
-        service = app({backend.name: backend}, api_key=key, hosts=hosts, slots=settings.slots, line=settings.waiting)
-        address = f"http://{shown_host(settings.host)}:{listener.getsockname()[1]}"
-        server = Server(service, settings.shutdown_seconds, lambda: announce(settings, address, backend.name, key))
-        with signals_end_quietly():
-            server.run(sockets=[listener])
+        server.run(sockets=[listener])
     finally:
-        backend.close()
+        loading.close()
+    if loading.error is not None:
+        raise loading.error
     terminal.say("Stopped.")
     return 0
 
 
-def announce(settings: Settings, address: str, model: str, key: str | None) -> None:
+class Loading:
+    """The models come while the server answers that it is loading.
+
+    .then    called with their names when they are there; .failed when they will not come, and .error says why
+    """
+
+    def __init__(self, settings: Settings, folders: list[Path], desk):
+        self.settings, self.folders, self.desk = settings, folders, desk
+        self.backends: dict = {}
+        self.then = self.failed = lambda *_: None
+        self.error: Exception | None = None
+        self.thread = threading.Thread(target=self._load, name="loading", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self.thread.start()
+
+    def close(self) -> None:
+        """Put away what was loaded."""
+        for backend in self.backends.values():
+            backend.close()
+
+    def _load(self) -> None:
+        try:
+            for number, (name, backend) in enumerate(opened(self.settings, self.folders)):
+                given = self.settings.served_model_name[number : number + 1]
+                name = given[0] if given else name
+                if name in self.backends:
+                    raise SettingsError(f"two models are called {name}; name them with --served-model-name")
+                self.backends[name] = backend
+            self.desk.open(self.backends)
+            self.then(list(self.backends))
+        except Exception as error:
+            self.error = error
+            self.failed()
+
+
+def opened(settings: Settings, folders: list[Path]) -> Iterator[tuple[str, object]]:
+    """The models and their names; adapters belong to the first folder."""
+    if settings.base_url is not None:
+        which = Which(base_url=settings.base_url, model=settings.model)
+        backend = open_backend(which).backend
+        yield backend.name, backend
+        return
+    from dataclasses import fields, replace
+
+    from upwell.generation.turns import Turns
+
+    turns = Turns()
+    how = How(**{one.name: getattr(settings, one.name) for one in fields(How)})
+    for folder in folders:
+        for backend in open_folder(folder, how, settings.max_num_seqs, turns).backends:
+            yield backend.name, backend
+        how = replace(how, adapter=())
+
+
+def announce(settings: Settings, address: str, names: list[str], asks_for_key: bool) -> None:
     """What the user sees when requests are taken."""
-    asks_for_key = " -H 'Authorization: Bearer KEY'" if key else ""
-    asked = json.dumps({"model": model, "prompt": "The river", "max_tokens": 60}, ensure_ascii=False)
+    header = " -H 'Authorization: Bearer KEY'" if asks_for_key else ""
+    asked = json.dumps({"model": names[0], "prompt": "The river", "max_tokens": 60}, ensure_ascii=False)
     body = asked.replace("'", r"'\''")
-    terminal.say(f"{model} is served at {address} (Ctrl-C stops it). Open it to write, or ask it from a program:")
-    terminal.say(f"  curl {address}/v1/completions{asks_for_key} -H 'Content-Type: application/json' -d '{body}'")
+    which = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} served at {address}"
+    terminal.say(f"{which} (Ctrl-C stops it). Open it to write, or ask it from a program:")
+    terminal.say(f"  curl {address}/v1/completions{header} -H 'Content-Type: application/json' -d '{body}'")
     terminal.say(f"  OpenAI's clients: base_url={address}/v1")
     if settings.open and not webbrowser.open(address):
         terminal.warn(f"No browser could be opened; open {address} yourself.")
+
+
+def say_requests(form: str) -> None:
+    """Let the server's log go to standard error, a line a request."""
+    log = logging.getLogger("upwell.serving")
+    log.handlers[:] = []
+    if form == "none":
+        log.addHandler(logging.NullHandler())
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(AsJson() if form == "json" else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+class AsJson(logging.Formatter):
+    """A log record as one JSON object on a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = getattr(record, "told", None) or {"message": record.getMessage()}
+        more = {"error": self.formatException(record.exc_info)} if record.exc_info else {}
+        return json.dumps({"time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"), **told, **more}, ensure_ascii=True)
+
+
+def check_ssl(settings: Settings) -> None:
+    """SettingsError where the certificate cannot be used, before anything is loaded."""
+    if settings.ssl_certfile is None:
+        return
+    import ssl
+
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"--ssl-certfile {settings.ssl_certfile} and --ssl-keyfile {settings.ssl_keyfile} can't be "
+                            f"used ({error}); expected a certificate and its key in PEM form") from None  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -127,18 +266,23 @@ def another(port: int) -> int:
     return port + 1 if 1024 <= port < 65535 else 8000
 
 
-def read_key(settings: Settings) -> str | None:
-    """The key, or None; an empty one would be none at all, so it is refused."""
-    key = settings.api_key
+def read_keys(settings: Settings) -> tuple[str, ...]:
+    """The keys; none where nobody is asked. An empty one would be none at all, so it is refused."""
+    keys = [settings.api_key]
     if settings.api_key_file is not None:
         try:
-            key = settings.api_key_file.read_text(encoding="utf-8").strip()
+            keys = settings.api_key_file.read_text(encoding="utf-8").splitlines() or [""]
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"--api-key-file {settings.api_key_file} can't be read ({error}); "
-                                "name a text file that holds the key") from None
-    if key is not None and not key.strip():
+            raise SettingsError(
+                f"--api-key-file {settings.api_key_file} can't be read ({error}); name a text file that holds the key"
+            ) from None
+        keys = [line for line in keys if line.strip()] or keys[:1]
+    found = tuple(key.strip() for key in keys if key is not None)
+    if "" in found:
         raise SettingsError("the key is empty; give one of some length, or none")
-    return key
+    if len(found) > KEYS:
+        raise SettingsError(f"--api-key-file: found {len(found)} keys, expected at most {KEYS}")
+    return found
 
 
 def is_loopback(host: str) -> bool:
@@ -157,14 +301,3 @@ def bracketed(host: str) -> str:
 def shown_host(host: str) -> str:
     """The host as this machine can open it: 'every address' is none that a browser takes."""
     return "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host == "::" else bracketed(host)
-
-
-@contextlib.contextmanager
-def signals_end_quietly() -> Iterator[None]:
-    """uvicorn raises the signal that stopped it once more at its end; stopping a server is no failure."""
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
