@@ -107,6 +107,15 @@ def test_a_stream_reaches_the_client_piece_by_piece(serve):
     assert "".join(chunk.choices[0].text for chunk in stream) == " upon a time"
 
 
+def test_no_answer_waits_for_an_acknowledgement(serve):
+    running = serve({"a": Scripted()})      # Nagle's algorithm and a delayed one made each of them 40 ms late
+    with httpx.Client(base_url=running.url) as client:
+        client.get("/health")
+        (connection,) = running.server.server_state.connections
+        own = connection.transport.get_extra_info("socket")
+        assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_line_separators_of_unicode_do_not_break_a_stream(serve):
     words = ("a\u2028b", "\u2029", "\x85", "\r\n\n", "data: x")
     client = client_of(serve({"a": Scripted(words=words)}))

@@ -65,7 +65,7 @@ def post(client, path, content, **headers):
     (b"\xef\xbb\xbf{}", "BOM"),
     (b'{"prompt": "\x00"}', "control character"),
 ])
-def test_a_body_that_is_no_sound_json_is_refused(client, path, content, word):
+def test_B1_a_body_that_is_no_sound_json_is_refused(client, path, content, word):
     error = error_of(post(client, path, content), 400)
     assert word in error["message"] and error["code"] == "invalid_json"
 
@@ -85,7 +85,7 @@ def test_a_body_that_is_no_sound_json_is_refused(client, path, content, word):
     ("ignore_eos", True), ("length_penalty", -1),
     ("chat_template", "{{ 1 }}"), ("nonsense", 1), ("", 1),
 ])
-def test_a_field_that_cannot_be_is_refused_by_its_name(client, path, field, value):
+def test_B3_a_field_that_cannot_be_is_refused_by_its_name(client, path, field, value):
     sound = {"messages": USER} if "chat" in path else {"prompt": "x"}
     error = error_of(client.post(path, json=sound | {field: value}), 400)
     assert error["param"].startswith(field) and field in error["message"]
@@ -93,11 +93,11 @@ def test_a_field_that_cannot_be_is_refused_by_its_name(client, path, field, valu
 
 @pytest.mark.parametrize("prompt", [3, {}, None, True, [True], [1.5], ["a", 1], [[]], [], [-1], [2**31],
                                     [["a"]], [None]])
-def test_a_prompt_that_is_none_is_refused(client, prompt):
+def test_B5_a_prompt_that_is_none_is_refused(client, prompt):
     assert error_of(client.post(PATHS[0], json={"prompt": prompt}), 400)["param"] == "prompt"
 
 
-def test_too_many_texts_are_refused_with_both_numbers(client):
+def test_B3_too_many_texts_are_refused_with_both_numbers(client):
     error = error_of(client.post(PATHS[0], json={"prompt": ["x"] * 33, "n": 2}), 400)
     assert "66" in error["message"] and "64" in error["message"]
 
@@ -108,7 +108,7 @@ def test_too_many_texts_are_refused_with_both_numbers(client):
     [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://localhost/"}}]}],
     [{"role": "user", "content": "x", "tool_calls": [{"id": "1"}]}], [{"role": "user", "content": "x", "extra": 1}],
 ])
-def test_messages_that_are_none_are_refused(client, messages):
+def test_B4_messages_that_are_none_are_refused(client, messages):
     error = error_of(client.post(PATHS[1], json={"messages": messages}), 400)
     assert error["param"].startswith("messages")
 
@@ -143,7 +143,7 @@ def test_fields_that_clients_send_with_their_defaults_are_taken(client, path):
     assert answer.status_code == 200, answer.text
 
 
-def test_text_of_every_kind_is_taken_as_it_is(client, running):
+def test_B4_text_of_every_kind_is_taken_as_it_is(client, running):
     backend = running.service.state.desk.backends["tiny"]
     texts = ["", " ", "\x00", "<|endoftext|>", "e" + "\u0301" * 100_000, "\U0001f600", "\u202e", "\ufeff"]
     for text in texts:
@@ -151,7 +151,7 @@ def test_text_of_every_kind_is_taken_as_it_is(client, running):
     assert [prompt for prompt, _ in backend.asked[-len(texts):]] == texts
 
 
-def test_a_body_above_the_limit_is_a_413_whether_announced_or_not(client):
+def test_B1_a_body_above_the_limit_is_a_413_whether_announced_or_not(client):
     large = b'{"prompt": "' + b"x" * body.LIMIT + b'"}'
     assert error_of(post(client, PATHS[0], large), 413)["code"] == "request_too_large"
     chunks = (large[start : start + 65536] for start in range(0, len(large), 65536))
@@ -163,11 +163,11 @@ def test_a_body_below_the_limit_is_read(client):
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-def test_another_content_type_is_a_415(client, kind):
+def test_B1_another_content_type_is_a_415(client, kind):
     error_of(client.post(PATHS[0], content=b"{}", headers={"Content-Type": kind}), 415)
 
 
-def test_a_compressed_body_is_a_415(client):
+def test_B1_a_compressed_body_is_a_415(client):
     error_of(post(client, PATHS[0], b"x", **{"Content-Encoding": "gzip"}), 415)
 
 
@@ -187,14 +187,14 @@ def test_paths_and_methods_that_are_not_there_have_the_error_shape(client):
     b"GET / HTTP/1.1\r\n\r\n",
     b"nonsense\r\n\r\n",
 ])
-def test_a_head_that_is_no_http_is_a_4xx_and_the_server_lives(client, running, head):
+def test_B2_a_head_that_is_no_http_is_a_4xx_and_the_server_lives(client, running, head):
     with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
         connection.sendall(head)
         assert connection.recv(4096).startswith(b"HTTP/1.1 4")
     assert client.get("/health").status_code == 200
 
 
-def test_a_body_that_does_not_arrive_is_given_up(running, client, monkeypatch):
+def test_B1_a_body_that_does_not_arrive_is_given_up(running, client, monkeypatch):
     monkeypatch.setattr(body, "PATIENCE", 0.1)
     with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
         connection.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -213,7 +213,7 @@ FIELDS = ["prompt", "messages", "model", "temperature", "top_p", "top_k", "max_t
 @settings(max_examples=60, deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(value=ANY_JSON | st.dictionaries(st.sampled_from(FIELDS), ANY_JSON))
-def test_no_json_at_all_is_a_5xx(client, path, value):
+def test_B7_no_json_at_all_is_a_5xx(client, path, value):
     answer = post(client, path, json.dumps(value).encode())
     assert answer.status_code < 500, value
     if answer.status_code != 200:
@@ -222,7 +222,7 @@ def test_no_json_at_all_is_a_5xx(client, path, value):
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=200))
-def test_no_bytes_at_all_are_a_5xx(client, content):
+def test_B7_no_bytes_at_all_are_a_5xx(client, content):
     error_of(post(client, PATHS[0], content), 400)
 
 

@@ -23,7 +23,7 @@ def walked(service):
     return found
 
 
-def test_every_route_but_the_open_ones_needs_the_key(serve):
+def test_S1_every_route_but_the_open_ones_needs_the_key(serve):
     running = serve({"a": Scripted()}, api_keys=[KEY])
     routes = walked(running.service)
     paths = {path for _, path in routes}
@@ -36,7 +36,7 @@ def test_every_route_but_the_open_ones_needs_the_key(serve):
 @pytest.mark.parametrize("header", [
     None, "", "Bearer", "Bearer x", "Basic " + KEY.encode().hex(), "Bearer sesame-42",
     b"Bearer \xff\xfe", b"Bearer s\xc3\xa9same-4", b"Bearer s\xc3\xa9same-422", "Bearer " + "x" * 10_000])
-def test_a_wrong_key_is_a_401(serve, header):
+def test_S1_a_wrong_key_is_a_401(serve, header):
     running = serve({"a": Scripted()}, api_keys=[KEY])
     headers = {} if header is None else {"Authorization": header}
     answer = httpx.get(f"{running.url}/v1/models", headers=headers)
@@ -54,7 +54,7 @@ def test_the_right_key_opens(serve):
 @pytest.mark.parametrize("host, status", [
     ("127.0.0.1", 200), ("localhost:8000", 200), ("LOCALHOST", 200), ("[::1]:8000", 200), ("evil.example", 403),
     ("127.0.0.1.evil.example", 403), ("localhost.evil.example:8000", 403), ("", 403), ("[::2]", 403)])
-def test_a_loopback_server_answers_to_its_own_names_only(serve, host, status):
+def test_S2_a_loopback_server_answers_to_its_own_names_only(serve, host, status):
     running = serve({"a": Scripted()})
     for path in ("/health", "/", "/v1/models"):
         assert httpx.get(running.url + path, headers={"Host": host}).status_code == status
@@ -68,7 +68,7 @@ def test_a_server_for_others_answers_to_every_name(serve):
 @pytest.mark.parametrize("origin, status", [
     ("http://127.0.0.1:{port}", 200), ("http://127.0.0.1:1", 403), ("http://evil.example", 403), ("null", 403),
     ("", 403), ("http://127.0.0.1:{port}.evil.example", 403)])
-def test_pages_of_other_origins_are_refused(serve, origin, status):
+def test_S2_pages_of_other_origins_are_refused(serve, origin, status):
     running = serve({"a": Scripted()})
     headers = {"Origin": origin.format(port=running.port)}
     assert httpx.post(f"{running.url}/v1/completions", json={"prompt": "x"}, headers=headers).status_code == status
@@ -78,7 +78,7 @@ def test_pages_of_other_origins_are_refused(serve, origin, status):
 
 
 @pytest.mark.parametrize("path", ["/", "/page.js", "/health", "/v1/models", "/nothing", "/v1/completions"])
-def test_every_answer_carries_the_security_headers_and_an_id(serve, path):
+def test_S2_every_answer_carries_the_security_headers_and_an_id(serve, path):
     headers = httpx.get(serve({"a": Scripted()}).url + path).headers
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
@@ -94,7 +94,7 @@ def test_a_request_id_is_kept_where_it_is_plain_and_replaced_where_not(serve):
         assert given.startswith("req-")
 
 
-def test_no_prompt_and_no_key_reach_the_log(serve, caplog):
+def test_S8_no_prompt_and_no_key_reach_the_log(serve, caplog):
     caplog.set_level(logging.DEBUG)
     running = serve({"a": Scripted(), "b": Scripted(fault=RuntimeError("x"))}, api_keys=["k3y-k3y"])
     for model in ("a", "b"):

@@ -160,7 +160,7 @@ def test_the_settings_reach_the_model(visit):
     assert backend.asked[1][1].temperature == 0.8 and backend.asked[1][1].seed is None
 
 
-def test_what_a_model_writes_stays_letters(visit):
+def test_S7_what_a_model_writes_stays_letters(visit):
     watched = visit(Scripted(words=ATTACKS))
     watched.write("A")
     assert watched.mirrored == "A" + "".join(ATTACKS)

@@ -103,7 +103,7 @@ def test_what_a_template_refuses_is_a_400_with_its_sentence(talking):
             client.chat.completions.create(model="talking", messages=chats.said("a", "b")[1:], stream=stream)
 
 
-def test_a_special_token_typed_in_a_chat_stays_plain_text(talking):
+def test_B4_a_special_token_typed_in_a_chat_stays_plain_text(talking):
     client, backend = talking
     asked = dict(model="talking", max_completion_tokens=1)
     typed, plain = (client.chat.completions.create(**asked, messages=chats.said(text)).usage.prompt_tokens
@@ -129,14 +129,14 @@ def test_sixteen_streams_together_equal_each_alone(client):
         assert list(pool.map(ask, range(16))) == alone
 
 
-def test_a_special_token_typed_by_a_user_stays_plain_text(client, backend):
+def test_B4_a_special_token_typed_by_a_user_stays_plain_text(client, backend):
     asked = dict(model="tiny", max_tokens=1)
     plain = client.completions.create(**asked, prompt="<|endoftext|>").usage.prompt_tokens
     assert plain == 1 + len(backend.tokenizer.encode("<|endoftext|>")) > 2
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_prompt_that_does_not_fit_is_a_400_with_both_numbers(client, stream):
+def test_B5_a_prompt_that_does_not_fit_is_a_400_with_both_numbers(client, stream):
     with pytest.raises(openai.BadRequestError) as caught:
         client.completions.create(model="tiny", prompt=[1] * 70, stream=stream)
     assert "70" in caught.value.message and "64" in caught.value.message
@@ -152,12 +152,12 @@ def test_without_a_length_as_much_is_written_as_fits(client):
 
 
 @pytest.mark.parametrize("prompt", ["x" * 100_000, "e" + "\u0301" * 50_000, list(range(256)) * 4000])
-def test_far_too_much_is_a_400_and_never_cut(running, prompt):
+def test_B5_far_too_much_is_a_400_and_never_cut(running, prompt):
     answer = httpx.post(f"{running.url}/v1/completions", json={"prompt": prompt}, timeout=30)
     assert answer.status_code == 400 and answer.json()["error"]["code"] == "context_length_exceeded"
 
 
-def test_an_id_beyond_the_vocabulary_is_a_400_with_both_numbers(client, backend):
+def test_B5_an_id_beyond_the_vocabulary_is_a_400_with_both_numbers(client, backend):
     with pytest.raises(openai.BadRequestError, match=f"5000.*{backend.config.vocab - 1}"):
         client.completions.create(model="tiny", prompt=[1, 5000])
 

@@ -47,8 +47,10 @@ def test_no_letter_of_a_text_without_calls_is_lost(text, cuts):
 
 
 @pytest.mark.parametrize("text", [
-    '<tool_call>{"name": "other"}</tool_call>', "<tool_call>x</tool_call>", "<tool_call>[]</tool_call>", "<tool_call>",
-    '<tool_call>{"name": "rain", "arguments": 3}</tool_call>', "a < b <tool", "<tool_call>" + "y" * 200_000])  # fmt: skip
+    '<tool_call>{"name": "other"}</tool_call>', "<tool_call>x</tool_call>", "<tool_call>[]</tool_call>",
+    "<tool_call>",
+    '<tool_call>{"name": "rain", "arguments": 3}</tool_call>', "a < b <tool",
+    "<tool_call>" + "y" * 200_000])  # fmt: skip
 def test_what_is_no_call_of_a_known_tool_stays_text(text):
     assert split(text) == (text, [])
 

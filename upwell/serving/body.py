@@ -34,6 +34,9 @@ async def read_json(request: Request) -> dict:
     return await asyncio.to_thread(parse, data) if len(data) > 65536 else parse(data)
 
 
+STREAMS = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}   # besides JSON
+
+
 def body_of(kind: type) -> dict:
     """The OpenAPI words for a route whose body is a `kind`, which we read ourselves."""
     schema = {"$ref": f"#/components/schemas/{kind.__name__}"}

@@ -4,6 +4,7 @@ At the first signal new requests are answered 503 while those at work finish; th
 signals; knows nothing of routes.
 """
 
+import socket
 import time
 from collections.abc import Callable
 
@@ -24,6 +25,9 @@ class Patient(H11Protocol):
 
     def connection_made(self, transport) -> None:
         super().connection_made(transport)
+        # asyncio does so itself only where a socket was made with its protocol's number: otherwise every answer, which
+        # is more than one write, waits 40 ms for the client's delayed acknowledgement.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._deadline = self.loop.call_later(PATIENCE, self._close_silent)
 
     def data_received(self, data: bytes) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 from upwell.generation.settings import Piece
 from upwell.serving import writing
 from upwell.serving.answers import Reply, Text, finish
-from upwell.serving.body import body_of, read_json
+from upwell.serving.body import STREAMS, body_of, read_json
 from upwell.serving.desk import Desk
 from upwell.serving.records import Closed, Elsewhere, Inert, Schema, Writing, understood
 from upwell.serving.refusals import Refusal
@@ -176,7 +176,7 @@ RECORDS = (ChatRequest,)
 def add(service: FastAPI, desk: Desk) -> None:
     """The route."""
 
-    @service.post("/v1/chat/completions", openapi_extra=body_of(ChatRequest))
+    @service.post("/v1/chat/completions", openapi_extra=body_of(ChatRequest), responses=STREAMS)
     async def chat(request: Request) -> Response:
         asked = understood(ChatRequest, await read_json(request))
         name, backend = desk.find(asked.model)

@@ -10,7 +10,7 @@ from pydantic import Field
 from upwell.generation.settings import Piece
 from upwell.serving import writing
 from upwell.serving.answers import Reply, Text, finish, floor
-from upwell.serving.body import body_of, read_json
+from upwell.serving.body import STREAMS, body_of, read_json
 from upwell.serving.desk import Desk
 from upwell.serving.records import Elsewhere, Ids, Texts, Writing, understood
 from upwell.serving.refusals import Refusal
@@ -47,7 +47,7 @@ RECORDS = (CompletionRequest,)
 def add(service: FastAPI, desk: Desk) -> None:
     """The route."""
 
-    @service.post("/v1/completions", openapi_extra=body_of(CompletionRequest))
+    @service.post("/v1/completions", openapi_extra=body_of(CompletionRequest), responses=STREAMS)
     async def completions(request: Request) -> Response:
         asked = understood(CompletionRequest, await read_json(request))
         prompts, copies = asked.prompts(), asked.copies()

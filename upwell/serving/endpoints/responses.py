@@ -10,7 +10,7 @@ from pydantic import Field
 from upwell.generation.settings import Piece
 from upwell.serving import writing
 from upwell.serving.answers import Reply, Text
-from upwell.serving.body import body_of, read_json
+from upwell.serving.body import STREAMS, body_of, read_json
 from upwell.serving.desk import Desk
 from upwell.serving.endpoints.chat import TOOLS, Chosen, Function, Name, Tools, arguments
 from upwell.serving.endpoints.chat import Choice as ChatChoice
@@ -188,7 +188,7 @@ RECORDS = (ResponseRequest,)
 def add(service: FastAPI, desk: Desk) -> None:
     """The route."""
 
-    @service.post("/v1/responses", openapi_extra=body_of(ResponseRequest))
+    @service.post("/v1/responses", openapi_extra=body_of(ResponseRequest), responses=STREAMS)
     async def responses(request: Request) -> Response:
         asked = understood(ResponseRequest, await read_json(request))
         name, backend = desk.find(asked.model)

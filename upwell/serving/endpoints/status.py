@@ -1,7 +1,7 @@
 """Is it alive, does it take requests, which version is it, and what has it done."""
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from upwell import __version__
@@ -30,6 +30,6 @@ def add(service: FastAPI, desk: Desk) -> None:
     async def version() -> dict:
         return {"version": __version__}
 
-    @service.get("/metrics")
+    @service.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         return Response(desk.metrics.page(), media_type=CONTENT_TYPE_LATEST)
