@@ -93,7 +93,7 @@ def install(options):
     announce_cuda(torch, options)
     print("Installing upwell and what it needs (a minute or two)", flush=True)
     run(pip(options) + torch)
-    extra = "[test]" if options.test else ""
+    extra = "[test]" if options.test else "[grammar,pictures]"
     with tempfile.TemporaryDirectory() as folder:
         rest = os.path.join(folder, "constraints.txt")
         with open(rest, "w", encoding="utf-8") as file:

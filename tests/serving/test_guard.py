@@ -110,3 +110,15 @@ def test_the_openapi_document_knows_the_bodies():
     body = document["paths"]["/v1/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body == {"$ref": "#/components/schemas/CompletionRequest"}
     assert "prompt" in document["components"]["schemas"]["CompletionRequest"]["properties"]
+
+
+def test_a_line_of_statistics_tells_what_happened_and_nothing_where_nothing_did(serve, capsys):
+    from upwell.serving.server import Server
+
+    running = serve({"a": Scripted()})
+    server = Server(running.service, 1, lambda: None, statistics=True)
+    server._tell()
+    assert capsys.readouterr().err == ""
+    httpx.post(f"{running.url}/v1/completions", json={"prompt": "abcdef", "max_tokens": 3})
+    server._tell()
+    assert "0 at work, 0 in line" in (told := capsys.readouterr().err) and "read" in told and "written" in told

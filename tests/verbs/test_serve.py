@@ -33,7 +33,7 @@ def start():
         process = launched(*flags, **environment)
         started.append(process)
         lines = []
-        while not (found := re.search(r"is served at (http://\S+)", "".join(lines))):
+        while not (found := re.search(r" served at (https?://\S+)", "".join(lines))):
             lines.append(process.stderr.readline())
             assert lines[-1], "".join(lines)
         return process, found[1]
@@ -46,8 +46,15 @@ def start():
 
 def launched(*flags, cwd=ROOT, **environment):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "500"} | environment
-    return subprocess.Popen([sys.executable, "-m", "upwell", "serve", *map(str, flags)], cwd=cwd, text=True,
-                            encoding="utf-8", env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-m", "upwell", "serve", *map(str, flags)],
+        cwd=cwd,
+        text=True,
+        encoding="utf-8",
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 @pytest.fixture
@@ -69,7 +76,8 @@ def sentence_of(capsys, monkeypatch):
 def test_it_serves_the_newest_run_and_ends_with_0_on_a_signal(start, folder):
     process, address = start("--port", 0, cwd=folder.parents[1])
     answer = openai.OpenAI(base_url=f"{address}/v1", api_key="x").completions.create(
-        model="tiny", prompt="the river", max_tokens=5)
+        model="tiny", prompt="the river", max_tokens=5
+    )
     assert answer.usage.completion_tokens <= 5
     assert "<!doctype html>" in httpx.get(address).text
     process.send_signal(signal.SIGTERM)
@@ -135,3 +143,50 @@ def test_a_model_of_another_server_is_served_through_ours(start):
 def test_settings_that_cannot_be_are_one_sentence(folder, sentence_of):
     assert "65535" in sentence_of(folder, "--port", 70000)
     assert "go together" in sentence_of("--base-url", "http://127.0.0.1:1/v1")
+
+
+def test_settings_come_from_a_file_and_the_environment_too(folder, start, tmp_path):
+    path = tmp_path / "serve.yaml"
+    path.write_text(f"folder: [{folder}]\nserved_model_name: [mine]\nmax_model_len: 20\nport: 1\n", encoding="utf-8")
+    _, address = start("--config", path, UPWELL_SERVE_PORT="0", UPWELL_SERVE_API_KEY="sesame")
+    client = openai.OpenAI(base_url=f"{address}/v1", api_key="sesame", max_retries=0)
+    assert [(one.id, one.model_extra["max_model_len"]) for one in client.models.list()] == [("mine", 20)]
+    with pytest.raises(openai.BadRequestError, match="context is 20 tokens"):
+        client.completions.create(model="mine", prompt=[1] * 30)
+
+
+def test_several_models_and_adapters_are_served_by_one_process(folder, start, tmp_path):
+    from tests.model.test_several import adapter
+    from upwell.model import hub
+
+    thin, _ = adapter(hub.load(folder).model, tmp_path / "thin", 1)
+    other = tiny_checkpoint(tmp_path / "other", context=32)
+    _, address = start(folder, other, "--adapter", f"mine={thin}", "--port", 0)
+    client = openai.OpenAI(base_url=f"{address}/v1", api_key="x", max_retries=0)
+    assert [one.id for one in client.models.list()] == ["tiny", "mine", "other"]
+    texts = {name: client.completions.create(model=name, prompt="the", max_tokens=12, temperature=0).choices[0].text
+             for name in ("tiny", "mine", "other")}  # fmt: skip
+    assert texts["tiny"] != texts["mine"] and texts["tiny"] == texts["other"]  # the other has the same random weights
+
+
+def test_what_does_not_go_together_is_one_sentence(folder, sentence_of, tmp_path):
+    assert "2 names for 1 models" in sentence_of(folder, "--served-model-name", "a", "b")
+    assert "go together" in sentence_of(folder, "--ssl-certfile", tmp_path / "cert.pem")
+    (tmp_path / "cert.pem").write_text("no certificate", encoding="utf-8")
+    assert "PEM form" in sentence_of(
+        folder, "--ssl-certfile", tmp_path / "cert.pem", "--ssl-keyfile", tmp_path / "cert.pem"
+    )
+    assert "--draft beside several folders" in sentence_of(folder, folder, "--draft", folder)
+    assert "two models are called tiny" in sentence_of(folder, folder, "--port", 0, "--log", "none")
+
+
+def test_it_speaks_https_where_it_has_a_certificate(folder, start, tmp_path):
+    about = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    made = subprocess.run(["openssl", "req", *about,
+                           "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"], capture_output=True)  # fmt: skip
+    if made.returncode:
+        pytest.skip("openssl is not here")
+    _, address = start(
+        folder, "--port", 0, "--ssl-certfile", tmp_path / "cert.pem", "--ssl-keyfile", tmp_path / "key.pem"
+    )
+    assert address.startswith("https://") and httpx.get(f"{address}/health", verify=False).json() == {"status": "ok"}

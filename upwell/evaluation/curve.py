@@ -1,7 +1,15 @@
-"""The curves of runs as pictures. Knows metrics.jsonl's lines and no model."""
+"""The curves of runs as pictures, by matplotlib (an extra). Knows metrics.jsonl's lines and no model."""
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+HOW = "no picture of it: that needs matplotlib; pip install 'upwell[pictures]'"
+
+
+def possible() -> bool:
+    """Whether pictures can be drawn here; HOW says what to do where not."""
+    return importlib.util.find_spec("matplotlib") is not None
 
 
 def draw(lines: Sequence[Mapping], path: Path, title: str, levels: Mapping[str, float] | None = None) -> Path:

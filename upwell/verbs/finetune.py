@@ -248,7 +248,7 @@ def ended(result, s: Settings) -> None:
     from upwell.verbs.pretrain import pictures, trained
 
     pictures(result)
-    if result.confusion is not None:
+    if result.confusion is not None and curve.possible():
         shown = result.confusion.shown()
         curve.confusion(shown.labels, shown.counts, result.folder / "confusion.png", result.folder.name)
     trained(result, [] if result.before else None)

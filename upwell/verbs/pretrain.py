@@ -81,6 +81,9 @@ def pictures(result) -> None:
     from upwell.training import record
     from upwell.training.curves import Curves
 
+    if not curve.possible():
+        terminal.note(f"Curves: {curve.HOW}")
+        return
     curve.draw(record.read(result.folder / "metrics.jsonl"), result.folder / "loss.png", result.folder.name)
     curves = Curves(result.folder)
     curves.refresh()

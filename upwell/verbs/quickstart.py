@@ -185,11 +185,12 @@ class Walk:
 
         lines = record.read(self.out / "metrics.jsonl")
         title = f"{self.out.name}: {result.parameters / 1e6:.1f} M parameters"
-        picture = curve.draw(lines, self.out / "loss.png", title, levels)
+        picture = curve.possible() and curve.draw(lines, self.out / "loss.png", title, levels)
         held = f"{result.bits_per_byte:.3f} ± {result.error:.3f} bits per byte on held-out text"
         self.rows.insert(3, ("evaluate", "", held))
         terminal.table("From text to a model of your own", ("stage", "time", "result"), self.rows)
-        terminal.say(f"The loss curve is {picture}; the model's folder is {self.out}. Go on with:")
+        drawn = f"The loss curve is {picture}" if picture else f"The loss curve: {curve.HOW}"
+        terminal.say(f"{drawn}; the model's folder is {self.out}. Go on with:")
         prompt = beginning(texts_of(self.out / "data" / "heldout.jsonl")[0])
         terminal.say(f'  upwell generate {self.out} --prompt "{prompt}"')
         terminal.say(f"  upwell serve {self.out}")

@@ -45,9 +45,11 @@ def main(settings: Settings) -> None:
 
     folders = found(settings.runs)
     if settings.picture is not None:
-        from upwell.evaluation.curve import panels
+        from upwell.evaluation.curve import HOW, panels, possible
         from upwell.training.curves import Curves
 
+        if not possible():
+            raise SettingsError(f"--picture: {HOW}")
         runs = {}
         for name, folder in zip(distinct(folders), folders, strict=True):
             run = Curves(folder)
