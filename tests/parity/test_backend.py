@@ -189,7 +189,7 @@ def test_the_verb_writes_what_their_generate_writes(bart_folder, capsys):
         assert cli.main([*words, "--strategy", more]) == 0
         found = json.loads(capsys.readouterr().out)
         assert found["tokens"] == theirs(model, source, **options) and found["prompt"] == PROMPTS[0]
-        assert found["usage"] == {"prompt": len(source), "new": len(found["tokens"])}
+        assert found["usage"] == {"prompt": len(source), "known": 0, "new": len(found["tokens"])}
 
 
 def test_the_server_writes_about_a_source_longer_than_the_room_of_what_it_writes(bart_folder):

@@ -145,6 +145,9 @@ def flattened(messages: Sequence[dict], tools: Sequence[dict]) -> list[dict]:
 
 
 def _plain(message: dict) -> dict:
+    """The message in plain words; one that has nothing to do with tools, or is none, as it is."""
+    if not isinstance(message, dict) or message.get("role") != "tool" and not message.get("tool_calls"):
+        return message
     if message["role"] == "tool":
         return {"role": "user", "content": f"<tool_response>{message['content']}</tool_response>"}
     calls = [json.dumps({"name": call["function"]["name"], "arguments": call["function"]["arguments"]},
