@@ -6,10 +6,15 @@ a 5xx; a client that leaves gives its slot back; nothing here writes a prompt or
 
     refusals    an answer that is a mistake, in OpenAI's shape
     body        bytes of a request -> checked JSON
-    requests    checked JSON -> closed records (every field known, every number bounded)
-    limits      slots, the line before them, and one generation in a thread of its own
-    answers     pieces of text -> OpenAI's objects and event streams
-    guard       what stands before every route: host, origin, key, headers, request id
-    api         the routes
-    page/       plain HTML, CSS and JavaScript; nothing is built, nothing comes from elsewhere
+    records     checked JSON -> closed records (every field known, every number bounded)
+    desk        who works here, and whether the doors are open
+    limits      slots, the line before them, and each generation in a thread of its own
+    writing     a request to write, from its record to its answer
+    answers     pieces of text -> OpenAI's objects and events
+    metrics     what happened here, in numbers
+    guard       what stands before every route: host, origin, key, headers, request id, the log
+    endpoints/  one file for each thing that can be asked: its records, its answer, its routes
+    api         the application
+    server      uvicorn as we run it: deadlines, draining, statistics
+    page/       plain HTML, CSS and JavaScript; nothing is built, nothing comes from elsewhere; one file a tab
 """
