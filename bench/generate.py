@@ -9,7 +9,8 @@ weights in Marian's layout, 16 sources of 32 tokens. Each side runs in a process
 there are cores; every text is written to its full length. Speed counts tokens after the first one. Beside ours: the
 floor, which is the time to read all weights once at the bandwidth measured in the same process (decoding) or the
 operations over the rate of a large matrix product (prefill), and the perplexity of the weights on a page of the King
-James Bible. llama.cpp takes part where llama-cpp-python is installed and UPWELL_GGUF names smollm2-135m's file.
+James Bible. llama.cpp takes part where xllamacpp is installed, on the file that `upwell export --to gguf` writes of the
+same 4 bits (or on the one that UPWELL_GGUF names).
 """
 
 import argparse
@@ -41,7 +42,9 @@ WORKS = {  # work: what it is, and its sides; the first is what the others are c
     "streams": ("16 streams together", {
         "upwell, one stream": ("generate", "decode('bfloat16')"),
         "upwell, 16 streams": ("generate", "decode('bfloat16', {streams})"),
-        "upwell, 16 streams, deterministic": ("generate", "decode('bfloat16', {streams}, True)")}),
+        "upwell, 16 streams, deterministic": ("generate", "decode('bfloat16', {streams}, True)"),
+        "llama.cpp, 16 sequences, 4 bits": ("peers_generate", "llama({new}, {streams})"),
+        "upwell, 16 streams, int4": ("generate", "decode('int4', {streams})")}),
     "beams": ("beam 4, 16 sources, 6 + 6 layers", {
         "CTranslate2, int8": ("peers_generate", "beams_ctranslate({folder!r})"),
         "transformers, float32": ("peers_generate", "beams_transformers({folder!r})"),
@@ -333,7 +336,17 @@ def has_llama() -> bool:
     """Whether llama.cpp can take part."""
     import importlib.util
 
-    return importlib.util.find_spec("llama_cpp") is not None and "UPWELL_GGUF" in os.environ
+    return importlib.util.find_spec("xllamacpp") is not None
+
+
+def gguf(folder: Path) -> None:
+    """The weights as llama.cpp reads them, with the 4 bits that they came with."""
+    if "UPWELL_GGUF" not in os.environ:
+        from upwell import export
+        from upwell.weights import find
+
+        os.environ["UPWELL_GGUF"] = str(folder / "model.gguf")
+        export.gguf(find(Path("smollm2-135m")), folder / "model.gguf", "q4_1")
 
 
 def main() -> None:
@@ -353,6 +366,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if "beams" in given.works:
             translator(Path(folder))
+        if has_llama():
+            gguf(Path(folder))
         lines = [f"{machine()}, {given.rounds} rounds in turn, median (lowest-highest)", ""]
         lines += table(given.works, given.rounds, folder)
     print("\n".join(lines))

@@ -7,7 +7,7 @@ Every stream is a chat of its own (32 tokens or so, nothing known before) that i
 once. First token: from the request to its first word; between: from one event to the next. "engine" is our engine
 without HTTP, the same texts in as many threads: what it is faster by is the cost of the HTTP layer. Ready: from the
 command to the first answer of /ready. Weights are smollm2-135m's in bfloat16. llama.cpp's server takes part where
-llama-cpp-python is installed with its server and UPWELL_GGUF names the file, `transformers serve` with transformers.
+xllamacpp is installed, on the same 4 bits that the weights came with; `transformers serve` with transformers.
 The client is a process of its own and shares the cores.
 """
 
@@ -58,10 +58,12 @@ def transformers(port: int) -> tuple[list[str], str, str]:
 
 
 def llama(port: int) -> tuple[list[str], str, str]:
-    """llama-cpp-python's server."""
-    return ([sys.executable, "-m", "llama_cpp.server", "--model", os.environ["UPWELL_GGUF"], "--port", str(port),
-             "--n_ctx", "8192", "--n_threads", str(os.cpu_count()), "--n_threads_batch", str(os.cpu_count()),
-             "--model_alias", "m"], "/v1/models", "m")  # fmt: skip
+    """llama.cpp's own server, by the wheels of xllamacpp."""
+    code = (f"import xllamacpp, time; p = xllamacpp.CommonParams(); p.model.path = {os.environ['UPWELL_GGUF']!r}; "
+            f"p.n_ctx = 64 * 512; p.n_parallel = 64; p.port = {port}; p.model_alias = {{'m'}}; "
+            f"p.cpuparams.n_threads = p.cpuparams_batch.n_threads = {os.cpu_count()}; "
+            "s = xllamacpp.Server(p); time.sleep(1e6)")  # fmt: skip
+    return [sys.executable, "-c", code], "/health", "m"
 
 
 SIDES = {"upwell": upwell, "transformers serve": transformers, "llama.cpp": llama}
@@ -222,7 +224,7 @@ def table(found: dict, sides: list[str], streams: list[int]) -> list[str]:
 def main() -> None:
     """Print the table."""
     sys.path.insert(0, str(HERE))
-    from generate import has_llama
+    from generate import gguf, has_llama
     from pretrain import machine
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -233,7 +235,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--markdown", type=Path)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory():
+    with tempfile.TemporaryDirectory() as folder:
+        if "llama.cpp" in given.sides:
+            gguf(Path(folder))
         found = measured(given.sides, given.streams, given.rounds)
     lines = [f"{machine()}, {given.rounds} rounds in turn, median (lowest-highest)", ""]
     lines += table(found, given.sides, given.streams)
