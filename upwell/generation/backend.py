@@ -263,16 +263,30 @@ class Local:
 
 
 class Answer:
-    """The pieces of one text as they are written; closing it ends the work."""
+    """The pieces of one text as they are written; closing it ends the work.
+
+    Either it is iterated, or `follow` is called once, and each event that the listener gets is given to `made`.
+    """
 
     def __init__(self, job, stream: Callable[[], Stream], ends: frozenset[int], best: int = 1):
-        self._job, self._pieces = job, _pieces(job, stream, ends, best)
+        self._job, self._stream, self._ends, self._best = job, stream, ends, best
+        self._shown, self._pieces = stream(), self._read()
 
     def __iter__(self) -> "Answer":
         return self
 
     def __next__(self) -> Piece:
         return next(self._pieces)
+
+    def follow(self, listener: Callable[[object], None]) -> None:
+        """Let listener(event) be called in the engine's thread whenever something has come."""
+        self._job.follow(listener)
+
+    def made(self, event) -> Piece:
+        """An event as a piece; the last one has a finish. What failed is raised."""
+        if isinstance(event, BaseException):
+            raise event
+        return self._last() if event is None or self._job.cancelled else self._piece(event)
 
     def close(self) -> None:
         """Give up within a step; whoever still iterates gets a last piece that says cancelled."""
@@ -287,16 +301,21 @@ class Answer:
     def __del__(self):
         self.close()
 
+    def _read(self) -> Iterator[Piece]:
+        for tokens in self._job:
+            yield self._piece(tokens)
+        yield self._last()
 
-def _pieces(job, stream: Callable[[], Stream], ends: frozenset[int], best: int) -> Iterator[Piece]:
-    shown = stream()
-    for tokens in job:
-        text = shown.push(token.id for token in tokens if token.id not in ends)
-        yield Piece(text, *_columns(tokens))
-    finish = "cancelled" if job.cancelled else job.found[0].finish
-    found = job.found[:best] if best > 1 and job.found else []
-    ranking = tuple(_ranked(one, stream(), ends) for one in found)
-    yield Piece(shown.close(), finish=finish, usage=Usage(job.read, job.shown, job.known), ranking=ranking)
+    def _piece(self, tokens) -> Piece:
+        return Piece(self._shown.push(token.id for token in tokens if token.id not in self._ends), *_columns(tokens))
+
+    def _last(self) -> Piece:
+        job = self._job
+        finish = "cancelled" if job.cancelled else job.found[0].finish
+        found = job.found[: self._best] if self._best > 1 and job.found else []
+        ranking = tuple(_ranked(one, self._stream(), self._ends) for one in found)
+        usage = Usage(job.read, job.shown, job.known)
+        return Piece(self._shown.close(), finish=finish, usage=usage, ranking=ranking)
 
 
 def _columns(tokens) -> tuple[tuple, tuple, tuple]:

@@ -1,6 +1,7 @@
 """Requests of an engine: what each wants and gets, and the line in which they wait. They know no model."""
 
 import queue
+import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 
@@ -35,11 +36,27 @@ class Job:
         self.rows = 1               # of the session, at the moment
         self.step: Step | None = None
         self._events: queue.SimpleQueue = queue.SimpleQueue()
+        self._listener: Callable | None = None
+        self._lock = threading.Lock()
 
     def cancel(self) -> None:
         """Give up: the engine drops it before its next step. Iteration ends; .found stays None."""
         self.cancelled = True
-        self._events.put(None)
+        self._tell(None)
+
+    def follow(self, listener: Callable) -> None:
+        """Instead of iterating: listener(event) with lists of Tokens, an exception, or None at its end.
+
+        It is called in the engine's thread, or here for what has come before, and must not take long.
+        """
+        with self._lock:
+            while not self._events.empty():
+                listener(self._events.get())
+            self._listener = listener
+
+    def _tell(self, event: list[Token] | Exception | None) -> None:
+        with self._lock:
+            (self._listener or self._events.put)(event)
 
     def __iter__(self) -> Iterator[list[Token]]:
         while (event := self._events.get()) is not None and not self.cancelled:
@@ -77,7 +94,7 @@ class Job:
     def fail(self, error: Exception) -> None:
         """It is over, and whoever iterates is told why."""
         self.step = None
-        self._events.put(error if isinstance(error, UpwellError) else _failure(error))
+        self._tell(error if isinstance(error, UpwellError) else _failure(error))
 
     def _begun(self, given: Tensor | Read) -> Search:
         self._search = self.begin(given)
@@ -102,12 +119,12 @@ class Job:
                 raise UpwellError("the strategy found no text; it must return at least one") from None
             self.step, self.found = None, end.value
             self._show(self.found[0].tokens[self.shown :])
-            self._events.put(None)
+            self._tell(None)
 
     def _show(self, tokens: tuple[Token, ...]) -> None:
         self.shown += len(tokens)
         if tokens:
-            self._events.put(list(tokens))
+            self._tell(list(tokens))
 
 
 def check_numbers(logits: Tensor, read: int) -> None:

@@ -1,8 +1,9 @@
 """How much happens at once: slots, a line before them, and each generation in a thread of its own.
 
 A backend's `generate` is a plain iterator that computes; here it runs in a thread and its pieces arrive in
-the event loop. Whoever stops reading stops the generation at its next piece. Knows nothing of HTTP but the
-429 that a full line is answered with.
+the event loop. One that can be followed (see `generation.backend.Answer`) needs the thread only to begin.
+Whoever stops reading stops the generation at its next piece. Knows nothing of HTTP but the 429 that a full
+line is answered with.
 """
 
 import asyncio
@@ -134,12 +135,29 @@ class Worker:
     def _walk(self, start: Callable[[], Iterator[Any]]) -> None:
         try:
             self.iterator = start()
+            if hasattr(self.iterator, "follow") and not self.stopped.is_set():
+                self.iterator.follow(partial(self._post, self._heard))
+                return
             self._post_all(self.iterator)
         except BaseException as error:     # the reader raises it again
             self._post(self.put, error)
-        finally:
-            self._post(self.put, END)
-            self._post(self.ended.set)
+        self._post(self._end)
+
+    def _heard(self, event: Any) -> None:
+        """In the loop: an event of an iterator that is followed."""
+        if self.ended.is_set():
+            return
+        try:
+            item = self.iterator.made(event)
+        except BaseException as error:     # the reader raises it again
+            item = error
+        self.put(item)
+        if isinstance(item, BaseException) or getattr(item, "finish", None):
+            self._end()
+
+    def _end(self) -> None:
+        self.put(END)
+        self.ended.set()
 
     def _post_all(self, items: Iterator[Any]) -> None:
         try:
