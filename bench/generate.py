@@ -72,9 +72,11 @@ def opened(weights: str):
     from upwell.model import hub, laid, quantize
     from upwell.weights import find
 
-    checkpoint = hub.load(find(Path("smollm2-135m")), dtype=torch.float32 if weights == "float32" else torch.bfloat16)
+    exact = weights == "float32" or weights.startswith("int")
+    checkpoint = hub.load(find(Path("smollm2-135m")), dtype=torch.float32 if exact else torch.bfloat16)
     if weights.startswith("int"):
-        checkpoint = replace(checkpoint, model=quantize.quantize(checkpoint.model, quantize.Scheme(int(weights[3:]))))
+        small = quantize.quantize(checkpoint.model, quantize.Scheme(int(weights[3:])))
+        checkpoint = replace(checkpoint, model=small.to(torch.bfloat16))
     return replace(checkpoint, model=laid.lay_out(checkpoint.model))
 
 

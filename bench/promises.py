@@ -122,7 +122,7 @@ def L4(folder: Path) -> str:
 
     from tests.serving.process import serving
 
-    flags = (model_folder(), "--weights", "bfloat16", "--max-num-seqs", 8, "--waiting", 2, "--log", "none")
+    flags = (model_folder(), "--weights", "bfloat16", "--max-num-seqs", 8, "--waiting", 0, "--log", "none")
     with serving(*flags, OMP_NUM_THREADS="2") as process:
         port = port_of(process)
         calm, _, _ = firsts(port, 6, 30, 32)  # 0.8 of eight places

@@ -35,3 +35,7 @@ class Busy(ServiceError):
 
 class DiskError(ServiceError):
     """A disk that is full or may not be written: what was begun is worth nothing, and goes."""
+
+
+class TooLong(SettingsError):
+    """A prompt has more tokens than the model reads."""

@@ -157,6 +157,15 @@ def test_B5_far_too_much_is_a_400_and_never_cut(running, prompt):
     assert answer.status_code == 400 and answer.json()["error"]["code"] == "context_length_exceeded"
 
 
+def test_B5_megabytes_are_refused_before_they_are_cut_into_tokens(running, backend, monkeypatch):
+    monkeypatch.setattr(type(backend.tokenizer), "encode", lambda *_: pytest.fail("it was cut into tokens"))
+    for text in ("x" * 7_000_000, "e" + "\u0301" * 1_000_000):
+        for path, body in (("completions", {"prompt": text}), ("chat/completions", {"messages": [
+                {"role": "user", "content": text}]})):  # fmt: skip
+            error = httpx.post(f"{running.url}/v1/{path}", json=body, timeout=30).json()["error"]
+            assert error["code"] == "context_length_exceeded" and "at most 64" in error["message"]
+
+
 def test_B5_an_id_beyond_the_vocabulary_is_a_400_with_both_numbers(client, backend):
     with pytest.raises(openai.BadRequestError, match=f"5000.*{backend.config.vocab - 1}"):
         client.completions.create(model="tiny", prompt=[1, 5000])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from .. import plugs
-from ..errors import CheckpointError, DataError, SettingsError, UpwellError
+from ..errors import CheckpointError, DataError, SettingsError, TooLong, UpwellError
 from ..text import calls, chat
 from .remote import Remote
 from .settings import Piece, Ranked, Settings, Usage, unwritable
@@ -166,17 +166,31 @@ class Local:
         if not isinstance(prompt, str):
             return list(prompt)
         text = _writable(prompt, "prompt")
+        self._check_size(text)
         return self.tokenizer.encode_source(text) if self.has_source else [self.begin, *self.tokenizer.encode(text)]
 
     def _spoken(self, prompt: list[dict]) -> list[int]:
         """The ids of a chat; where the template has no words for tools, they are told in plain ones."""
         tools, said, plain = getattr(prompt, "tools", None), list(prompt), self.template.plain
+        told = (one.get("content") for one in said if isinstance(one, dict))
+        self._check_size("".join(text for text in told if isinstance(text, str)))
         if not self.template.knows_tools:
             said, tools = calls.flattened(said, tools or ()), None
         begun = said.pop()["content"] if getattr(prompt, "goes_on", False) else ""
         begin = [self.begin] if plain and not self.has_source else []
         ids = begin + self.template.ids(said, self.tokenizer, tools=tools or None)
         return ids + self.tokenizer.encode(" " * plain + _writable(begun, "message")) if begun else ids
+
+    def _check_size(self, text: str) -> None:
+        """TooLong for a text so long that it cannot fit however it is cut: cutting megabytes would take seconds."""
+        context = self.config.context
+        if len(text) <= 8 * context or self.has_source and self.config.positions == "relative":
+            return
+        size = len(text.encode("utf-8"))
+        fewest = -(-size // self.spelling.longest)
+        if fewest > context:
+            raise TooLong(f"the prompt has {size:,} bytes, which are {fewest:,} tokens or more, but the model reads at "
+                          f"most {context:,}; shorten it")  # fmt: skip
 
     def taken(self, prompt: Prompt) -> int:
         """Places of the model's context that are taken before it writes; where there is an encoder, of its decoder."""

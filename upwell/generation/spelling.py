@@ -15,6 +15,7 @@ from ..errors import UpwellError
 from .filters import NEVER, Filter, Spelled
 from .settings import Settings
 
+UNKNOWN = 1000          # bytes of a word that no tokenizer knows
 BREAKERS = ("\n", ":", '"', "*")         # where a repetition ends if nothing else is said
 
 
@@ -91,6 +92,13 @@ class Spelling:
                     found.add(id)
                 at = whole.find(part, at + 1)
         return sorted(found)
+
+    @cached_property
+    def longest(self) -> int:
+        """Bytes of the longest token; where words may be unknown, which are one token each, more than any word has."""
+        model, longest = self.tokenizer.inner.model, max(map(len, self._texts))
+        unknown = type(model).__name__ in ("WordPiece", "WordLevel", "Unigram") or getattr(model, "unk_token", None)
+        return max(longest, UNKNOWN) if unknown else longest
 
     def _tail(self, ids: list[int], least: int) -> bytes:
         """The last bytes of a text, `least` or more where it has so many."""

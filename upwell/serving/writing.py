@@ -19,7 +19,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from starlette.responses import StreamingResponse
 
-from upwell.errors import Busy, ServiceError, UpwellError
+from upwell.errors import Busy, ServiceError, TooLong, UpwellError
 from upwell.generation.backend import Backend
 from upwell.generation.settings import Piece, Settings, Usage
 from upwell.serving.answers import Reply
@@ -338,6 +338,8 @@ def refusal_of(error: Exception) -> Refusal:
         return Refusal(429, printable(str(error)), code="queue_full", headers={"Retry-After": "1"})
     if isinstance(error, ServiceError):
         return Refusal(502, printable(str(error)), code="backend_unavailable")
+    if isinstance(error, TooLong):
+        return Refusal(400, str(error), "prompt", "context_length_exceeded")
     if isinstance(error, UpwellError):
         return Refusal(400, printable(str(error)), code="invalid_value")
     log.error("a generation failed", exc_info=error)

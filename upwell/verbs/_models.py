@@ -145,11 +145,15 @@ def open_model(folder: Path, settings):
 
     from upwell.model import hub, quantize
 
-    dtype = torch.bfloat16 if settings.weights == "bfloat16" else None
+    rounded = settings.weights.startswith("int")
+    # Rounded from the numbers of the file, whose own 4 bits are kept exactly then; computed in bfloat16, for which
+    # torch's kernels are made.
+    dtype = torch.bfloat16 if settings.weights == "bfloat16" else torch.float32 if rounded else None
     checkpoint = hub.load(folder, usable_device(settings.device), dtype, allow=settings.allow_key)
-    if not settings.weights.startswith("int"):
+    if not rounded:
         return checkpoint
-    return replace(checkpoint, model=quantize.quantize(checkpoint.model, quantize.Scheme(int(settings.weights[3:]))))
+    small = quantize.quantize(checkpoint.model, quantize.Scheme(int(settings.weights[3:])))
+    return replace(checkpoint, model=small.to(torch.bfloat16))
 
 
 def model_folder(given: Path | None) -> Path:
