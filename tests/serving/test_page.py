@@ -192,12 +192,12 @@ def test_a_wrong_key_is_told_and_the_dialog_can_be_left(browser, serve):
     page.keyboard.press("Enter")
     page.wait_for_selector("#key-wrong:visible")
     page.keyboard.press("Escape")
-    assert "wants its API key" in page.text_content("#notice")
+    page.wait_for_selector("#notice:has-text('wants its API key')")
     page.click("#notice button")
     page.fill("#key", "sesame")
     page.keyboard.press("Enter")
     page.wait_for_selector("#model:not(:empty)", state="attached")
-    assert page.is_hidden("#notice")
+    page.wait_for_selector("#notice", state="hidden")
     context.close()
 
 
