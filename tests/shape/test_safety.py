@@ -30,7 +30,7 @@ def dangers(source: str) -> list[str]:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_nothing_runs_data_as_code(file):
+def test_S4_nothing_runs_data_as_code(file):
     assert dangers(file.read_text(encoding="utf-8")) == []
 
 
@@ -38,9 +38,9 @@ def test_nothing_runs_data_as_code(file):
     "source",
     ["import pickle", "from pickle import loads", "eval('1')", "torch.load(f)", "np.load(f, allow_pickle=True)"],
 )
-def test_a_danger_would_be_seen(source):
+def test_S4_a_danger_would_be_seen(source):
     assert dangers(source)
 
 
-def test_a_model_in_evaluation_mode_is_no_danger():
+def test_S4_a_model_in_evaluation_mode_is_no_danger():
     assert dangers("model.eval()\nspec.loader.exec_module(module)\ntorch.compile(model)") == []

@@ -53,7 +53,7 @@ NAME = "{% set n = namespace() %}"
         "{% set _upwell_shown = 1 %}",
     ],
 )
-def test_escapes_are_refused_in_one_sentence(source):
+def test_S4_escapes_are_refused_in_one_sentence(source):
     with pytest.raises((CheckpointError, DataError)) as caught:
         Program(source).run(DATA)
     assert "\n" not in str(caught.value) and "root:" not in str(caught.value)
