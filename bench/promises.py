@@ -117,6 +117,19 @@ def firsts(port: int, streams: int, seconds: float, new: int) -> tuple[list[floa
     return first, refused, other
 
 
+def probe(port: int, seconds: float) -> list[float]:
+    """One client in a process of its own that is refused again and again: how long each refusal took."""
+    times, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        begin = time.monotonic()
+        with socket.create_connection(("127.0.0.1", port), timeout=300) as connection:
+            connection.sendall(asked({"prompt": "x", "max_tokens": 1}))
+            if b" 429 " in connection.recv(65536)[:20]:
+                times.append(time.monotonic() - begin)
+        time.sleep(0.1)
+    return times
+
+
 def L4(folder: Path) -> str:
     from serve import model_folder
 
@@ -126,10 +139,15 @@ def L4(folder: Path) -> str:
     with serving(*flags, OMP_NUM_THREADS="2") as process:
         port = port_of(process)
         calm, _, _ = firsts(port, 6, 30, 32)  # 0.8 of eight places
+        code = (f"import sys, json; sys.path[:0] = [{str(HERE)!r}]; import promises; "
+                f"print(json.dumps(promises.probe({port}, 55)))")  # fmt: skip
+        probing = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         loud, refused, other = firsts(port, 32, 60, 32)
+        alone = json.loads(probing.communicate()[0])
         return (f"first token p99 {p(calm, 99):.2f} s at 0.8 of the capacity, {p(loud, 99):.2f} s at four times "
-                f"({p(loud, 99) / p(calm, 99):.1f} times); {len(refused)} refused with 429 and Retry-After, p99 "
-                f"{1000 * p(refused, 99):.0f} ms; {len(other)} other answers")  # fmt: skip
+                f"({p(loud, 99) / p(calm, 99):.1f} times); {len(refused) + len(alone)} refused with 429, "
+                f"p50 {1000 * p(alone, 50):.0f} ms, p99 {1000 * p(alone, 99):.0f} ms for a client in a process of "
+                f"its own; {len(other)} other answers")  # fmt: skip
 
 
 def L8(folder: Path) -> str:
