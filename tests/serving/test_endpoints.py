@@ -393,6 +393,12 @@ def test_tokens_go_out_and_come_back(running, backends):
     assert "10000" in refused(400, running, "/detokenize", model="writer", tokens=[10000])["message"]
 
 
+@pytest.mark.parametrize("field, value", [("logprobs", 0), ("prompt_logprobs", 0), ("echo", True)])
+def test_of_a_model_behind_another_server_no_token_is_told(serve, field, value):
+    running = serve({"a": Scripted()})
+    assert refused(400, running, "/v1/completions", prompt="x", **{field: value})["param"] == field
+
+
 def test_the_models_say_what_they_can(client):
     assert {one.id: one.model_extra["capabilities"] for one in client.models.list()} == {
         "writer": ["write"], "vectors": ["embed"], "labels": ["classify"]}  # fmt: skip

@@ -181,7 +181,7 @@ def add(service: FastAPI, desk: Desk) -> None:
         asked = understood(ChatRequest, await read_json(request))
         name, backend = desk.find(asked.model)
         for field in ("logprobs", "prompt_logprobs", "return_token_ids"):
-            if getattr(asked, field) not in (None, False):
+            if getattr(asked, field) is not None and getattr(asked, field) is not False:  # 0 is a number
                 writing.check_tellable(backend, name, field)
         tools = Tools(asked.tools, asked.tool_choice)
         shape = tools.shape() or (asked.response_format.shape() if asked.response_format else {})

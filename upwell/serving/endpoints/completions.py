@@ -55,7 +55,7 @@ def add(service: FastAPI, desk: Desk) -> None:
         check_together(asked)
         name, backend = desk.find(asked.model)
         for field in ("logprobs", "echo", "prompt_logprobs", "return_token_ids"):
-            if getattr(asked, field) not in (None, False):
+            if getattr(asked, field) is not None and getattr(asked, field) is not False:  # 0 is a number
                 writing.check_tellable(backend, name, field)
         settings = writing.settings_of(asked)
         tops = [asked.logprobs if asked.echo else None, asked.prompt_logprobs]
