@@ -110,6 +110,10 @@ class Reply:
         return Usage(sum(usage.prompt for usage in read.values()), sum(usage.new for usage in texts.values()),
                      sum(usage.known for usage in read.values()))  # fmt: skip
 
+    def found(self, indices: Sequence[int]) -> list[int]:
+        """Of these texts those that there are: a beam search may find fewer than were asked for."""
+        return [index for index in indices if index in self.texts]
+
     def counts(self) -> dict:
         """The counts in OpenAI's words."""
         usage = self.usage()

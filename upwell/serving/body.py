@@ -34,7 +34,7 @@ async def read_json(request: Request) -> dict:
     return await asyncio.to_thread(parse, data) if len(data) > 65536 else parse(data)
 
 
-STREAMS = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}   # besides JSON
+STREAMS = {200: {"content": {"text/event-stream": {"schema": {}}}}}   # besides JSON
 
 
 def body_of(kind: type) -> dict:

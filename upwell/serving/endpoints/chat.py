@@ -287,7 +287,7 @@ class ChatReply(Reply):
         return [self.head("chat.completion.chunk") | {"choices": [], "usage": self.counts()} | self.timings()]
 
     def whole(self) -> dict:
-        choices = [self.choice(index, self.texts[index]) for index in range(self.count)]
+        choices = [self.choice(index, self.texts[index]) for index in self.found(range(self.count))]
         return self.head("chat.completion") | {"choices": choices, "usage": self.counts()} | self.timings()
 
     def choice(self, index: int, text: Text) -> dict:

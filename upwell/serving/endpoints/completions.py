@@ -119,10 +119,10 @@ class CompletionReply(Reply):
         """The texts that are given, by their likelihood where more were written than are wanted."""
         n = self.asked.n or 1
         if n == self.copies:
-            return list(range(self.count))
+            return self.found(range(self.count))
         groups = [range(first, first + self.copies) for first in range(0, self.count, self.copies)]
-        return [index for group in groups
-                for index in sorted(group, key=lambda one: -mean(self.texts[one].logprobs))[:n]]  # fmt: skip
+        likely = [sorted(self.found(group), key=lambda one: -mean(self.texts[one].logprobs)) for group in groups]
+        return [index for group in likely for index in group[:n]]
 
     def choice(self, number: int, text: Text) -> dict:
         """One text, with its prompt before it where that was asked for."""
