@@ -1,9 +1,10 @@
-"""A real server on a free port, in a thread, for any backends."""
+"""A real server on a free port, in a thread, for any backends; and what the tests of the page share."""
 
 import contextlib
 
 import pytest
 
+from tests.serving.browser import chromium, site, visits
 from tests.serving.fakes import Running
 from upwell.serving.api import app
 
@@ -19,3 +20,22 @@ def serve():
             return running
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def running():
+    """The server whose page the browser opens; other files have one of their own by that name."""
+    with site() as running:
+        yield running
+
+
+@pytest.fixture
+def visit(browser, running):
+    with visits(browser, running) as visit:
+        yield visit

@@ -1,13 +1,17 @@
 """Backends whose every word is known, and a real server around them."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
 from dataclasses import dataclass, field
 
+import torch
+
 from upwell.generation.settings import Piece, Usage
 from upwell.serving.server import Server
+from upwell.verbs._models import Which, open_backend
 
 
 @dataclass
@@ -82,3 +86,15 @@ def tiny_checkpoint(folder, context=64):
     tokenizer = train(["the river flows to the sea and the sea is wide"] * 10, 300)
     model = tiny_model(tokenizer.vocab_size, context=context)
     return save(Checkpoint(model, tokenizer, model.config, None), folder)
+
+
+@contextlib.contextmanager
+def opened(folders):
+    """{name: folder} -> {name: backend} of our own, computing in one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    backends = {name: open_backend(Which(folder=folder)).backend for name, folder in folders.items()}
+    yield backends
+    for backend in backends.values():
+        backend.close()
+    torch.set_num_threads(threads)

@@ -1,5 +1,6 @@
 """The official client against a real server: what it expects of OpenAI holds here."""
 
+import asyncio
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -251,3 +252,33 @@ def test_an_engine_that_is_busy_is_a_429_with_retry_after():
 
     refusal = refusal_of(Busy("9 requests are waiting"))
     assert refusal.status == 429 and refusal.headers["Retry-After"] == "1"
+
+
+def test_who_leaves_before_a_text_has_begun_waits_for_none_of_it():
+    from upwell.serving.limits import together
+
+    gate, told = threading.Event(), []
+
+    class Slow:
+        def __iter__(self):
+            told.append("read")
+            return iter(())
+
+        def close(self):
+            told.append("closed")
+
+    def start():
+        assert gate.wait(10)
+        return Slow()
+
+    async def leave():
+        pieces = together([start])
+        asking = asyncio.ensure_future(anext(pieces))
+        await asyncio.sleep(0.05)
+        asking.cancel()
+        threading.Timer(0.05, gate.set).start()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    asyncio.run(leave())
+    assert told == ["closed"]

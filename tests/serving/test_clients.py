@@ -3,13 +3,11 @@
 import json
 
 import pytest
-import torch
 import yaml
 
-from tests.serving.fakes import Running, tiny_checkpoint
+from tests.serving.fakes import Running, opened, tiny_checkpoint
 from tests.verbs.test_predict import model as model_with_head
 from upwell.serving.api import app
-from upwell.verbs._models import Which, open_backend
 
 pytestmark = pytest.mark.slow
 
@@ -21,17 +19,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def backends(folder, tmp_path_factory):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     vectors = model_with_head(tmp_path_factory.mktemp("models") / "vectors", "embed")
-    made = {
-        "writer": open_backend(Which(folder=folder)).backend,
-        "vectors": open_backend(Which(folder=vectors)).backend,
-    }
-    yield made
-    for backend in made.values():
-        backend.close()
-    torch.set_num_threads(threads)
+    with opened({"writer": folder, "vectors": vectors}) as backends:
+        yield backends
 
 
 @pytest.fixture(scope="module")

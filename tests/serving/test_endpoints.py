@@ -9,12 +9,10 @@ import jsonschema
 import numpy as np
 import openai
 import pytest
-import torch
 
-from tests.serving.fakes import Running, Scripted, tiny_checkpoint
+from tests.serving.fakes import Running, Scripted, opened, tiny_checkpoint
 from tests.verbs.test_predict import model as model_with_head
 from upwell.serving.api import app
-from upwell.verbs._models import Which, open_backend
 
 USER = [{"role": "user", "content": "the river"}]
 TIME = {"type": "function", "function": {"name": "get_time", "description": "The time of a place", "parameters": {
@@ -32,16 +30,11 @@ LABELS = ("harassment", "violence", "good")
 
 @pytest.fixture(scope="module")
 def backends(tmp_path_factory):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     home = tmp_path_factory.mktemp("models")
     folders = {"writer": tiny_checkpoint(home / "writer", context=512), "vectors": model_with_head(home / "v", "embed"),
                "labels": model_with_head(home / "l", "classify", LABELS, "multi_label_classification")}  # fmt: skip
-    made = {name: open_backend(Which(folder=folder)).backend for name, folder in folders.items()}
-    yield made
-    for backend in made.values():
-        backend.close()
-    torch.set_num_threads(threads)
+    with opened(folders) as backends:
+        yield backends
 
 
 @pytest.fixture(scope="module")

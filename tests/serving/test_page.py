@@ -5,27 +5,9 @@ from importlib import resources
 
 import pytest
 
-from tests.serving.browser import Watched, chromium, site, visits
+from tests.serving.browser import Watched
 from tests.serving.fakes import Running, Scripted, tiny_checkpoint, wait_until
 from upwell.serving.api import PAGE, app
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def running():
-    with site() as running:
-        yield running
-
-
-@pytest.fixture
-def visit(browser, running):
-    with visits(browser, running) as visit:
-        yield visit
 
 
 def test_one_types_presses_write_and_text_appears(visit):

@@ -4,27 +4,9 @@ import json
 
 import pytest
 
-from tests.serving.browser import Watched, chromium, site, visits
+from tests.serving.browser import Watched
 from tests.serving.fakes import Scripted, wait_until
 from tests.serving.test_page import tiny_server  # noqa: F401
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def running():
-    with site() as running:
-        yield running
-
-
-@pytest.fixture
-def visit(browser, running):
-    with visits(browser, running) as visit:
-        yield visit
 
 
 class Echo(Scripted):

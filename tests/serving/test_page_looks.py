@@ -6,7 +6,6 @@ import tarfile
 
 import pytest
 
-from tests.serving.browser import chromium, site, visits
 from tests.serving.fakes import Scripted
 
 TABS = ("write", "chat", "compare")
@@ -14,24 +13,6 @@ ANSWER = ("# A title\n\n", "wide" * 200, "\n\n```python\nx = '" + "long " * 60 +
           "| " + " | ".join(["column"] * 20) + " |\n|" + "---|" * 20 + "\n",
           "\n1. one\n   - two `code`\n\n> quoted\n\n",
           "[a link](https://example.org/" + "path/" * 40 + ")", " 河流" * 100)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def running():
-    with site() as running:
-        yield running
-
-
-@pytest.fixture
-def visit(browser, running):
-    with visits(browser, running) as visit:
-        yield visit
 
 
 @pytest.fixture(scope="module")

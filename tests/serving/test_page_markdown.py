@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.serving.browser import Watched, chromium, site, visits
+from tests.serving.browser import Watched
 from tests.serving.fakes import Scripted
 
 LINK = '<a href="{0}" target="_blank" rel="noopener noreferrer">{1}</a>'
@@ -86,24 +86,6 @@ RENDER = """async (texts) => {
     const shown = (box, text) => { renderer(box)(text); return box.innerHTML; };
     return texts.map((text) => shown(document.createElement("div"), text));
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def running():
-    with site() as running:
-        yield running
-
-
-@pytest.fixture
-def visit(browser, running):
-    with visits(browser, running) as visit:
-        yield visit
 
 
 @pytest.fixture(scope="module")

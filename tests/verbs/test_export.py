@@ -132,10 +132,10 @@ def test_an_adapter_is_checked_by_peft(tokenizer, tmp_path, capsys):
     assert main(["export", str(tmp_path / "adapter"), "--to", "peft"]) == 2
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen3"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen3", "t5", "bart"])
 def test_a_folder_for_ctranslate2_is_converted_and_compared(family, tokenizer, tmp_path):
     pytest.importorskip("ctranslate2")
-    folder = saved(family, tokenizer, tmp_path / "mine", kv_heads=0 if family == "gpt2" else 2)
+    folder = saved(family, tokenizer, tmp_path / "mine", kv_heads=2 if family in ("llama", "qwen3") else 0)
     done = export.ctranslate2_ready(folder, tmp_path / "out")
     assert done[-1] == "CTranslate2 writes the same 32 greedy tokens"
 

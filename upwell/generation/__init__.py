@@ -9,6 +9,8 @@
     prefixes     what texts left in the cache, for prompts that begin as they did
     turns        the one thread in which all engines of a process compute
     threads      the processor's threads belong to whoever computes
+    answer       what a request gives, as pieces of text
+    habits       what a model's folder says of how it writes
     backend      what every later room sees: generate, score, embed, on our engine or on a server of others
 
 Letters for shapes: B rows of a batch, T tokens, V vocabulary. Importing this package imports no torch.

@@ -5,14 +5,15 @@ Importing this module imports no torch; Local does when it is made.
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from .. import plugs
 from ..errors import CheckpointError, DataError, SettingsError, TooLong, UpwellError
 from ..text import calls, chat
+from .answer import Answer, columns
+from .habits import habits
 from .remote import Remote
 from .settings import Piece, Ranked, Settings, Usage, unwritable
 from .stop import stopping
@@ -45,22 +46,6 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free what it holds."""
-
-
-@dataclass(frozen=True)
-class Habits:
-    """What a folder's generation_config.json says of how its model writes."""
-
-    ends: frozenset[int] = frozenset()
-    """Ids that end a text; chat models name more here than in config.json."""
-    start: int | None = None
-    """With which the decoder of an encoder-decoder begins."""
-    first: int | None = None
-    """The id that it writes first, such as a language's."""
-    banned: tuple[int, ...] = ()
-    """Ids that it never writes, such as Marian's padding."""
-    sequences: tuple[tuple[int, ...], ...] = ()
-    """Several ids that it never writes one behind the other."""
 
 
 class Local:
@@ -132,7 +117,7 @@ class Local:
         self._check_writer()
         if self.has_source:
             raise UpwellError(f"{self.name} reads its prompt with an encoder, which calls no token likelier")
-        return Piece("", *_columns(self._tokens(self.read(prompt), 1, None, top)))
+        return Piece("", *columns(self._tokens(self.read(prompt), 1, None, top)))
 
     def _tokens(self, ids: list[int], at: int, source: list[int] | None, top: int = 0) -> list:
         """Tokens of ids[at:] with their log-probabilities."""
@@ -276,73 +261,6 @@ class Local:
         return [self.begin, *ids], 1 + sum(end <= border for end in ends)
 
 
-class Answer:
-    """The pieces of one text as they are written; closing it ends the work.
-
-    Either it is iterated, or `follow` is called once, and each event that the listener gets is given to `made`.
-    """
-
-    def __init__(self, job, stream: Callable[[], Stream], ends: frozenset[int], best: int = 1):
-        self._job, self._stream, self._ends, self._best = job, stream, ends, best
-        self._shown, self._pieces = stream(), self._read()
-
-    def __iter__(self) -> "Answer":
-        return self
-
-    def __next__(self) -> Piece:
-        return next(self._pieces)
-
-    def follow(self, listener: Callable[[object], None]) -> None:
-        """Let listener(event) be called in the engine's thread whenever something has come."""
-        self._job.follow(listener)
-
-    def made(self, event) -> Piece:
-        """An event as a piece; the last one has a finish. What failed is raised."""
-        if isinstance(event, BaseException):
-            raise event
-        return self._last() if event is None or self._job.cancelled else self._piece(event)
-
-    def close(self) -> None:
-        """Give up within a step; whoever still iterates gets a last piece that says cancelled."""
-        self._job.cancel()
-
-    def __enter__(self) -> "Answer":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.close()
-
-    def __del__(self):
-        self.close()
-
-    def _read(self) -> Iterator[Piece]:
-        for tokens in self._job:
-            yield self._piece(tokens)
-        yield self._last()
-
-    def _piece(self, tokens) -> Piece:
-        return Piece(self._shown.push(token.id for token in tokens if token.id not in self._ends), *_columns(tokens))
-
-    def _last(self) -> Piece:
-        job = self._job
-        finish = "cancelled" if job.cancelled else job.found[0].finish
-        found = job.found[: self._best] if self._best > 1 and job.found else []
-        ranking = tuple(_ranked(one, self._stream(), self._ends) for one in found)
-        usage = Usage(job.read, job.shown, job.known)
-        return Piece(self._shown.close(), finish=finish, usage=usage, ranking=ranking)
-
-
-def _columns(tokens) -> tuple[tuple, tuple, tuple]:
-    """Ids, log-probabilities, and what is told beside them."""
-    tops = tuple(token.top for token in tokens)
-    return tuple(token.id for token in tokens), tuple(token.logprob for token in tokens), tops if any(tops) else ()
-
-
-def _ranked(found, stream: Stream, ends: frozenset[int]) -> Ranked:
-    text = stream.push(token.id for token in found.tokens if token.id not in ends) + stream.close()
-    return Ranked(text, *_columns(found.tokens)[:2], found.score, found.finish)
-
-
 def _fitting(draft, checkpoint):
     """The draft's model, if it speaks the same tokens."""
     ours, theirs = checkpoint.model.config, draft.model.config
@@ -380,23 +298,3 @@ def _writable(text: str, name: str) -> str:
     if fault:
         raise DataError(fault)
     return text
-
-
-def habits(folder: Path | None) -> Habits:
-    """What a folder says of writing; older ones say it in config.json. CheckpointError for a damaged file."""
-    from ..model.hub import read_json
-
-    path = next((folder / name for name in ("generation_config.json", "config.json")
-                 if (folder / name).is_file()), None) if folder else None  # fmt: skip
-    said = read_json(path) if path else {}
-    bad = [tuple(ids) for ids in said.get("bad_words_ids") or []]
-    never = [ids[0] for ids in bad if len(ids) == 1]
-    return Habits(frozenset(_ids(said, "eos_token_id")), said.get("decoder_start_token_id"),
-                  next(iter(_ids(said, "forced_bos_token_id")), None),
-                  (*never, *_ids(said, "suppress_tokens")), tuple(ids for ids in bad if len(ids) > 1))  # fmt: skip
-
-
-def _ids(said: dict, key: str) -> list[int]:
-    """One id, several or none."""
-    given = said.get(key)
-    return [] if given is None else [given] if isinstance(given, int) else list(given)

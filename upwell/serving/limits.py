@@ -135,10 +135,13 @@ class Worker:
     def _walk(self, start: Callable[[], Iterator[Any]]) -> None:
         try:
             self.iterator = start()
-            if hasattr(self.iterator, "follow") and not self.stopped.is_set():
+            if self.stopped.is_set():       # who asked has left meanwhile
+                self._close()
+            elif hasattr(self.iterator, "follow"):
                 self.iterator.follow(partial(self._post, self._heard))
                 return
-            self._post_all(self.iterator)
+            else:
+                self._post_all(self.iterator)
         except BaseException as error:     # the reader raises it again
             self._post(self.put, error)
         self._post(self._end)

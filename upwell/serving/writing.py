@@ -187,6 +187,14 @@ def shapes_of(asked: Writing, shape: dict | None) -> dict:
     return found
 
 
+def formed(kind: str, schema: dict | None, field: str) -> dict:
+    """OpenAI's text, json_object or json_schema as our settings have it; a 400 for a schema that is missing."""
+    if kind == "json_schema" and schema is None:
+        raise Refusal(400, f"{field}: json_schema needs a schema.", field, "invalid_value")
+    wanted = {"type": "object"} if kind == "json_object" else schema
+    return {} if kind == "text" else {"json_schema": as_text(wanted)}
+
+
 def as_text(schema: dict | str) -> str:
     """A JSON Schema as our settings have it."""
     return schema if isinstance(schema, str) else json.dumps(schema, ensure_ascii=False)

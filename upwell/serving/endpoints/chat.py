@@ -106,14 +106,8 @@ class Format(Closed):
 
     def shape(self) -> dict:
         """As our settings have it."""
-        if self.type == "text":
-            return {}
-        if self.type == "json_object":
-            return {"json_schema": '{"type": "object"}'}
-        if self.json_schema is None or self.json_schema.schema_ is None:
-            raise Refusal(400, "response_format: json_schema needs a schema: {name, schema}.", "response_format",
-                          "invalid_value")  # fmt: skip
-        return {"json_schema": json.dumps(self.json_schema.schema_, ensure_ascii=False)}
+        schema = self.json_schema.schema_ if self.json_schema else None
+        return writing.formed(self.type, schema, "response_format")
 
 
 class Chosen(Closed):

@@ -156,13 +156,7 @@ class ResponseRequest(Common):
     def shape(self) -> dict:
         """The grammar of the text's format."""
         format = self.text.format if self.text else None
-        if format is None or format.type == "text":
-            return {}
-        if format.type == "json_object":
-            return {"json_schema": '{"type": "object"}'}
-        if format.schema_ is None:
-            raise Refusal(400, "text: the format json_schema needs a schema.", "text", "invalid_value")
-        return {"json_schema": writing.as_text(format.schema_)}
+        return writing.formed(format.type, format.schema_, "text") if format else {}
 
     def conversation_with(self, tools: Tools) -> Chat:
         """All that was said, as backends read it."""

@@ -118,3 +118,27 @@ export function speed(word, tokens, perSecond) {
   if (!tokens) return "";
   return `${tokens} ${word("tokens")}` + (perSecond ? ` · ${perSecond.toFixed(perSecond < 10 ? 1 : 0)} ${word("perSecond")}` : "");
 }
+
+// What the tabs have in common: each has a foot, and one field in which one types.
+export class Tab {
+  shown() {
+    this.foot.show();
+    this.focus();
+  }
+
+  hidden() {}
+
+  busy() {
+    return this.foot.running !== null;
+  }
+
+  stop() {
+    this.foot.stop();
+  }
+
+  focus() {
+    this.field.focus();
+  }
+
+  arrived() {}
+}

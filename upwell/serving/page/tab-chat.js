@@ -3,7 +3,7 @@
 
 import { Conversations } from "./conversations.js";
 import { Foot } from "./foot.js";
-import { button, composing, copy, element, Meter, nearBottom, speed, toBottom } from "./parts.js";
+import { button, composing, copy, element, Meter, nearBottom, speed, toBottom, Tab } from "./parts.js";
 import { stream } from "./server.js";
 import { remember, remembered, Shelf } from "./store.js";
 import { add, branches, choose, imported, newTalk, path, remove, upTo } from "./talk.js";
@@ -13,8 +13,9 @@ import { WORDS } from "./words-chat.js";
 const KEPT_EVERY = 1000; // milliseconds, while an answer is being written
 const WIDE = "(min-width: 64rem)";
 
-class ChatTab {
+class ChatTab extends Tab {
   constructor(frame) {
+    super();
     Object.assign(this, { frame, shelf: new Shelf("conversations"), talk: newTalk(), views: new Map(), writing: null });
     this.list = new Conversations(frame, {
       open: (talk) => this.open(talk), fresh: () => this.fresh(), remove: (talk) => this.removeTalk(talk),
@@ -62,27 +63,6 @@ class ChatTab {
   }
 
   // ---- what the frame calls ----
-
-  shown() {
-    this.foot.show();
-    this.field.focus();
-  }
-
-  hidden() {}
-
-  busy() {
-    return this.foot.running !== null;
-  }
-
-  stop() {
-    this.foot.stop();
-  }
-
-  focus() {
-    this.field.focus();
-  }
-
-  arrived() {}
 
   spoken() {
     this.foot.show();

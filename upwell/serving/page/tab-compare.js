@@ -4,22 +4,23 @@
 import { Foot } from "./foot.js";
 import { Knobs } from "./knobs.js";
 import { renderer } from "./markdown.js";
-import { composing, element, Meter, speed } from "./parts.js";
+import { composing, element, Meter, speed, Tab } from "./parts.js";
 import { Refused, stream } from "./server.js";
 import { remember, remembered } from "./store.js";
 import { WORDS } from "./words-compare.js";
 
 const SEEDS = 2 ** 31;
 
-class CompareTab {
+class CompareTab extends Tab {
   ownSettings = true;
 
   constructor(frame) {
+    super();
     this.frame = frame;
-    this.prompt = element("textarea", { id: "compare-prompt", rows: 2, autocomplete: "off", "data-label": "prompt", "data-hint": "promptHint" });
-    this.prompt.value = remembered("compare.prompt", "");
-    this.prompt.addEventListener("input", () => remember("compare.prompt", this.prompt.value));
-    this.prompt.addEventListener("keydown", (event) => {
+    this.field = element("textarea", { id: "compare-prompt", rows: 2, autocomplete: "off", "data-label": "prompt", "data-hint": "promptHint" });
+    this.field.value = remembered("compare.prompt", "");
+    this.field.addEventListener("input", () => remember("compare.prompt", this.field.value));
+    this.field.addEventListener("keydown", (event) => {
       if (composing(event) || event.key !== "Enter" || event.shiftKey || !this.chats()) return; // a text may have lines
       event.preventDefault();
       if (!this.busy()) this.go();
@@ -32,7 +33,7 @@ class CompareTab {
     this.kinds[kind].field.checked = true;
     for (const { field } of this.kinds) field.addEventListener("change", () => remember("compare.kind", this.chats() ? "message" : "text"));
     this.sides = ["left", "right"].map((name) => new Side(frame, name));
-    this.foot = new Foot(frame, { prefix: "compare-", field: this.prompt, go: () => this.go(), goWord: () => "writeBoth", goKey: "", changed: () => this.showBusy(),
+    this.foot = new Foot(frame, { prefix: "compare-", field: this.field, go: () => this.go(), goWord: () => "writeBoth", goKey: "", changed: () => this.showBusy(),
       buttons: [element("span", { class: "kinds", role: "radiogroup", "data-label": "kind" }, ...this.kinds.map(({ label }) => label)), this.same.label] });
     this.element = element("div", { class: "compare empty" },
       element("div", { class: "stage" }, element("div", { class: "columns" }, ...this.sides.map((side) => side.element))), this.foot.element);
@@ -43,31 +44,12 @@ class CompareTab {
     return { field, label: element("label", { class: type === "radio" ? "kind" : "switch", for: id }, field, element("span", { "data-word": word })) };
   }
 
-  shown() {
-    this.foot.show();
-    this.prompt.focus();
-  }
-
-  hidden() {}
-
-  busy() {
-    return this.foot.running !== null;
-  }
-
-  stop() {
-    this.foot.stop();
-  }
-
-  focus() {
-    this.prompt.focus();
-  }
-
   fresh() {
     if (this.busy()) return;
-    this.prompt.value = "";
+    this.field.value = "";
     for (const side of this.sides) side.clear();
     this.element.classList.add("empty");
-    this.prompt.focus();
+    this.field.focus();
   }
 
   spoken() {
@@ -88,12 +70,12 @@ class CompareTab {
   }
 
   async go() {
-    if (this.busy() || (this.chats() && !this.prompt.value.trim())) return;
+    if (this.busy() || (this.chats() && !this.field.value.trim())) return;
     this.element.classList.remove("empty");
     const set = this.sides.map((side) => side.knobs.values.seed).find((seed) => seed !== null);
     const seed = this.same.field.checked ? set ?? Math.floor(Math.random() * SEEDS) : null;
     const last = await this.foot.run(async (signal) => {
-      await Promise.all(this.sides.map((side) => side.write(this.prompt.value, this.chats(), seed, signal, this.foot.waiting)));
+      await Promise.all(this.sides.map((side) => side.write(this.field.value, this.chats(), seed, signal, this.foot.waiting)));
       return seed === null ? "" : `${this.frame.word("seedWas")} ${seed}`;
     });
     if (last) this.foot.say(last);

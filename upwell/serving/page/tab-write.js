@@ -3,7 +3,7 @@
 
 import { Aligner, Card, level } from "./chances.js";
 import { Foot } from "./foot.js";
-import { button, copy, element, Meter, nearBottom, speak, speed, toBottom } from "./parts.js";
+import { button, copy, element, Meter, nearBottom, speak, speed, toBottom, Tab } from "./parts.js";
 import { stream } from "./server.js";
 import { beginning, Sheet } from "./sheet.js";
 import { remember, remembered } from "./store.js";
@@ -11,13 +11,14 @@ import { WORDS } from "./words-write.js";
 
 const TOLD = 5; // likeliest tokens that are asked for at each place
 
-class WriteTab {
+class WriteTab extends Tab {
   constructor(frame) {
+    super();
     Object.assign(this, { frame, sheet: new Sheet(), charactersPerToken: null, telling: remembered("chances", false) });
     this.mirror = element("div", { class: "mirror", id: "mirror", "aria-hidden": "true" });
-    this.area = element("textarea", { id: "text", spellcheck: "false", autocomplete: "off", "data-label": "text", "data-hint": "placeholder" });
+    this.field = element("textarea", { id: "text", spellcheck: "false", autocomplete: "off", "data-label": "text", "data-hint": "placeholder" });
     this.card = new Card((token, name) => this.replace(token, name));
-    this.box = element("div", { class: "sheet", id: "sheet" }, this.mirror, this.area, this.card.element);
+    this.box = element("div", { class: "sheet", id: "sheet" }, this.mirror, this.field, this.card.element);
     this.starters = element("div", { class: "starters", id: "starters" });
     this.makeFoot();
     this.element = element("div", { class: "write" }, element("div", { class: "stage" }, this.box, this.starters), this.foot.element);
@@ -44,20 +45,20 @@ class WriteTab {
   }
 
   listen() {
-    this.area.addEventListener("input", () => {
-      this.sheet.typed(this.area.value);
+    this.field.addEventListener("input", () => {
+      this.sheet.typed(this.field.value);
       this.kept();
     });
-    this.box.addEventListener("click", (event) => { if (!this.card.element.contains(event.target)) this.area.focus(); });
+    this.box.addEventListener("click", (event) => { if (!this.card.element.contains(event.target)) this.field.focus(); });
     this.switch.addEventListener("change", () => this.tellChances(this.switch.checked));
     this.box.addEventListener("pointermove", (event) => this.pointed(event));
     this.box.addEventListener("pointerleave", () => { if (!this.box.contains(document.activeElement)) this.card.hide(); });
-    document.addEventListener("selectionchange", () => { if (document.activeElement === this.area) this.cardAt(this.area.selectionStart); });
+    document.addEventListener("selectionchange", () => { if (document.activeElement === this.field) this.cardAt(this.field.selectionStart); });
     this.box.addEventListener("focusout", (event) => { if (!this.box.contains(event.relatedTarget)) this.card.hide(); });
     this.card.element.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       event.preventDefault();
-      this.area.focus();
+      this.field.focus();
       this.card.hide();
     });
   }
@@ -66,26 +67,12 @@ class WriteTab {
 
   shown() {
     this.show();
-    this.area.focus();
+    this.field.focus();
   }
 
   hidden() {
     this.card.hide();
   }
-
-  busy() {
-    return this.foot.running !== null;
-  }
-
-  stop() {
-    this.foot.stop();
-  }
-
-  focus() {
-    this.area.focus();
-  }
-
-  arrived() {}
 
   spoken() {
     this.starters.replaceChildren(...this.frame.word("starters").map((start) => {
@@ -107,7 +94,7 @@ class WriteTab {
     const { text } = this.sheet;
     // An empty last line has no height of its own.
     this.mirror.replaceChildren(...this.spans(0), text === "" || text.endsWith("\n") ? "\u200b" : "");
-    if (this.area.value !== text) this.area.value = text;
+    if (this.field.value !== text) this.field.value = text;
     this.element.classList.toggle("empty", text === "");
     this.card.hide();
     this.showButtons();
@@ -127,7 +114,7 @@ class WriteTab {
     const fresh = this.spans(from);
     for (const span of fresh) span.classList.add("fresh");
     this.mirror.append(...fresh);
-    this.area.value = this.sheet.text;
+    this.field.value = this.sheet.text;
     this.element.classList.remove("empty");
     if (follow) toBottom();
   }
@@ -136,7 +123,7 @@ class WriteTab {
     const busy = this.busy(), { past, text } = this.sheet, { again, undo, copy, fresh } = this.buttons;
     this.foot.show();
     this.element.classList.toggle("at-work", busy);
-    this.area.readOnly = busy;
+    this.field.readOnly = busy;
     again.disabled = busy || !past.at(-1)?.wrote;
     undo.disabled = busy || past.length === 0;
     copy.disabled = text === "";
@@ -158,7 +145,7 @@ class WriteTab {
     if (this.sheet.text) this.sheet.snapshot(false);
     this.sheet.set("");
     this.afterStep();
-    this.area.focus();
+    this.field.focus();
   }
 
   undo() {
@@ -289,7 +276,7 @@ class WriteTab {
   replace(token, name) {
     if (this.busy()) return;
     this.sheet.replace(token, name);
-    this.area.focus();
+    this.field.focus();
     this.go();
   }
 }
