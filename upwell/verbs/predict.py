@@ -35,7 +35,7 @@ class Settings:
     texts: Positional[tuple[str, ...]] = ()
     """Texts, or questions about --context."""
     context: str = ""
-    """The text that holds the answers to the questions."""
+    """The text that holds the answers to the questions; for a model with labels the second text of every pair."""
     file: Path | None = None
     """A file with a text a line, or JSON lines (.jsonl) with text, tokens, or question and context."""
     top: int = 3
