@@ -33,6 +33,17 @@ def test_cached_steps_give_the_logits_of_a_whole_new_reading(positions):
     assert session.cache.capacity >= 40
 
 
+@pytest.mark.parametrize("kv_heads", [1, 4])
+def test_keys_are_kept_in_float32_on_a_cpu_where_every_head_has_its_own(kv_heads):
+    """Attention of single queries is faster so; with shared heads it is not, and the room would double for nothing."""
+    model = tiny_model(50, heads=4, kv_heads=kv_heads).to(torch.bfloat16)
+    session = Session(model, PROMPTS, 4)
+    assert session.cache.keys[0].dtype == (torch.float32 if kv_heads == 4 else torch.bfloat16)
+    logits = session.step(torch.tensor([11, 12, 13]), torch.arange(3))
+    expected = torch.stack([whole(model, [*p, t]) for p, t in zip(PROMPTS, (11, 12, 13), strict=True)])
+    torch.testing.assert_close(logits, expected.float(), atol=0.05, rtol=0.05)
+
+
 def test_parents_reorder_double_and_drop_rows(model):
     session = Session(model, PROMPTS, 20)
     logits = session.step(torch.tensor([11, 12, 13, 14]), torch.tensor([2, 0, 0, 2]))

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from upwell.model.attention import Attention
+from upwell.model.attention import Attention, narrow, written
 from upwell.model.config import Config
 from upwell.model.masks import added, apart, flexible, runs, visible
 from upwell.model.positions import RelativeBias
@@ -118,3 +118,29 @@ def test_a_bias_on_the_scores_is_added_under_the_mask():
     got = Attention(c, True).attend(q, k, v, mask, True)
     want = written_out(q, k, v, lambda b, t, s: s <= t, scale=1.0, bias=bias)
     assert (got - want).abs().max() < 1e-5
+
+
+NARROW = {  # queries, keys, causal, mask: more than `written` takes at once, and not a multiple of it
+    "causal": (150, 150, True, None),
+    "causal, behind others": (70, 90, True, None),
+    "everything": (65, 33, False, None),
+    "a row's padding": (80, 80, False, (torch.arange(80) < torch.tensor([80, 17])[:, None])[:, None, None]),
+    "a mask of its own": (70, 90, True, torch.ones(2, 1, 70, 90, dtype=torch.bool).tril(20)),
+    "a bias by head": (70, 70, True, torch.randn(1, H, 70, 70, generator=torch.Generator().manual_seed(5))),
+}
+
+
+@pytest.mark.parametrize("case", NARROW)
+def test_attention_in_bfloat16_some_queries_at_a_time_is_that_of_torch_in_float32(case):
+    T, S, causal, mask = NARROW[case]
+    random = torch.Generator().manual_seed(4)
+    q, k, v = (torch.randn(2, heads, n, d, generator=random).bfloat16() for heads, n in ((H, T), (K, S), (K, S)))
+    bias = mask.bfloat16() if mask is not None and mask.is_floating_point() else mask
+    seen = torch.ones(T, S, dtype=torch.bool).tril(S - T) if causal and mask is None else bias
+    wide = seen.float() if seen is not None and seen.is_floating_point() else seen
+    expected = torch.nn.functional.scaled_dot_product_attention(q.float(), k.float(), v.float(), wide, enable_gqa=True)
+    with torch.no_grad():
+        assert narrow(q) and not narrow(q.float()) and not narrow(q[:, :, :1])
+        attention = Attention(SHAPE, causal)
+        torch.testing.assert_close(attention.attend(q, k, v, bias, causal).float(), expected, atol=0.03, rtol=0.03)
+    assert written(q, k, v, bias, causal, d**-0.5).dtype == torch.bfloat16

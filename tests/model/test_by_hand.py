@@ -9,7 +9,7 @@ from upwell.model.attention import SHORT, Attention, Gathered, Spread, Weighed
 from upwell.model.blocks import gelu_tanh
 from upwell.model.config import Config
 from upwell.model.dropout import Dropout, kept
-from upwell.model.norms import Scaled
+from upwell.model.norms import RMSNorm, Scaled
 
 WIDE = {"dtype": torch.float64}
 
@@ -129,3 +129,20 @@ def test_places_of_one_draw_know_nothing_of_each_other():
     dropped = (kept((4000, 4), 0.5, torch.float32) == 0).double()
     together = torch.corrcoef(dropped.T)
     assert (together - torch.eye(4)).abs().max() < 4 / 4000**0.5
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("tokens", [1, 3, 200])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rms_norm_without_a_gradient_is_torchs_own_whatever_the_number_of_tokens(tokens, dtype, weighted):
+    config = Config("llama", "llama", vocab=9, width=32, decoder_layers=1, heads=2, kv_heads=2, head_dim=16,
+                    ffn_width=8, context=64, positions="rotary", norm_weight=weighted,
+                    norm_offset=0.5 * weighted)  # fmt: skip
+    norm, random = RMSNorm(32, config).to(dtype), torch.Generator().manual_seed(1)
+    x = torch.randn(1, tokens, 32, generator=random).to(dtype) * 3
+    if weighted:
+        norm.weight.data.copy_(torch.rand(32, generator=random))
+    weight = norm.weight + 0.5 if weighted else None
+    with torch.no_grad():
+        expected = F.rms_norm(x, (32,), weight, config.norm_eps)
+        torch.testing.assert_close(norm(x), expected, atol=1e-5, rtol=8e-3 if dtype == torch.bfloat16 else 1e-5)

@@ -5,7 +5,7 @@ import torch
 
 from upwell.model import laid, preset, quantize
 from upwell.model.cache import Cache
-from upwell.model.rounded import Int8
+from upwell.model.rounded import Int4, Int8
 from upwell.model.sizes import Sizes
 
 pytestmark = pytest.mark.skipif(not laid.possible(), reason="this torch has no such product")
@@ -48,15 +48,16 @@ def test_it_reads_on_behind_a_cache_and_shares_what_is_no_matrix():
     assert other.device.type == "cpu" and other.dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_rounded_models_compute_with_fewer_matrices_what_they_did(name):
-    small = quantize.quantize(model_of(name), quantize.Scheme(8))
+def test_rounded_models_compute_with_fewer_matrices_what_they_did(name, bits):
+    small = quantize.quantize(model_of(name), quantize.Scheme(bits))
     other = laid.lay_out(small)
     ids = torch.randint(0, 120, (2, 7), generator=torch.Generator().manual_seed(3))
     about = {"source": ids} if small.encoder is not None else {}
     with torch.inference_mode():
         torch.testing.assert_close(other(ids, **about), small(ids, **about), atol=1e-2, rtol=1e-2)
-    count = [sum(isinstance(part, Int8) for part in one.modules()) for one in (small, other)]
+    count = [sum(isinstance(part, Int4 | Int8) for part in one.modules()) for one in (small, other)]
     assert count[1] < count[0] and small.decoder.blocks[0].attn.q is not None
 
 

@@ -88,6 +88,25 @@ def test_each_row_equals_the_row_alone_after_reordering_and_joining(pair):
 
 
 @torch.inference_mode()
+def test_rows_of_a_text_share_its_keys_whatever_their_order_and_number(pair):
+    """The way of a beam search: rows double, change places, read several tokens, and texts come to an end."""
+    _, ours, _ = pair
+    source, real, ids = texts()
+    cache, about = Cache(ours.config, 3, 4), torch.arange(3)
+    ours.model(ids[:, :2], cache=cache, source=source, source_mask=real)
+    read = ids[:, :2]
+    for parents, T in (([0, 1, 2], 1), ([2, 0, 0, 1, 2, 2], 1), ([4, 1, 2, 3, 0, 0], 2), ([5, 3, 0], 1), ([1], 2)):
+        parents = torch.tensor(parents)
+        cache.reorder(parents)
+        about, more = about[parents], ids[[0, 1, 2] * 2, 3 : 3 + T][: len(parents)]
+        read = torch.cat([read[parents], more], 1)
+        got = ours.model(more, cache=cache)
+        want = ours.model(read, source=source[about], source_mask=real[about])[:, -T:]
+        assert far(got, want) < 1e-4
+        assert len(cache.other[0][0]) == len(about.unique())
+
+
+@torch.inference_mode()
 def test_padding_of_the_source_on_the_left_changes_nothing(pair):
     _, ours, _ = pair
     source, real, ids = texts()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..errors import SettingsError
-from ..model.cache import Cache
+from ..model.cache import Cache, kept_as
 
 
 class Session:
@@ -37,7 +37,8 @@ class Session:
         check_sources(model.config, len(prompts), sources)
         longest = max(len(prompt) for prompt in prompts)
         room = min(max(capacity, longest + 1), model.config.context)
-        self.cache = Cache(model.config, len(prompts), room, model.device, model.dtype)
+        kept = kept_as(model.config, model.device, model.dtype)
+        self.cache = Cache(model.config, len(prompts), room, model.device, kept)
         begun = [0] * len(prompts)
         for row, prefix in enumerate(known):
             if prefix is not None:

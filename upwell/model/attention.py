@@ -19,6 +19,8 @@ from .positions import rotate
 
 MANY_TOKENS = 256  # from here on copying the weights side by side costs less than two more products
 SHORT = 512  # tokens
+FEW_QUERIES = 16  # up to here keys in float32 are worth it
+AT_ONCE = 64  # queries that `written` takes at once
 
 
 @cache
@@ -47,6 +49,36 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, mask, rotary, cache: Layer | None) -> Tensor:
         """Over itself. mask None: everything, or what came before where it is causal and has several tokens."""
+        q, k, v = self.turned(x, rotary)
+        if cache is not None:
+            q, k, v, mask = alike(q, *cache.extend(k, v), mask)
+            if cache.cache.masked:
+                return self.joined(self.attend_in_groups(q, k, v, mask, cache.cache.groups).to(x.dtype))
+        y = self.attend(q, k.to(q.dtype), v.to(q.dtype), mask, self.causal and q.shape[2] > 1)
+        return self.joined(y.to(x.dtype))
+
+    def over(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | Over | None) -> Tensor:
+        """Over another text, whose keys and values (B, K, S, d) `remember` has made."""
+        if isinstance(mask, Over):
+            q = Spread.apply(self.q(x).flatten(0, 1), mask.inside, mask.texts * mask.longest)
+            q = self.split(q.view(mask.texts, mask.longest, -1), self.heads)
+            y = self.attend(*alike(q, keys, values, mask.mask), False).to(q.dtype).transpose(1, 2)
+            y = Gathered.apply(y.reshape(mask.texts * mask.longest, -1), mask.inside)
+            return self.o(y.view(*x.shape[:2], -1))
+        q = self.split(self.q(x), self.heads)
+        return self.joined(self.attend(*alike(q, keys, values, mask), False).to(x.dtype))
+
+    def remember(self, other: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, K, S, d) of another text (B, S, D)."""
+        return self.split(self.k(other), self.kv_heads), self.split(self.v(other), self.kv_heads)
+
+    def turned(self, x: Tensor, rotary) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, H, T, d), keys and values (B, K, T, d) of x, with norms and angles."""
+        if self.joint is not None and rotary is not None and self.qk_norm == "none":  # both turned by the same calls
+            turning = self.heads + self.kv_heads
+            all_heads = self.split(self.joint(x), turning + self.kv_heads)
+            both = rotate(all_heads[:, :turning], *rotary)
+            return both[:, : self.heads], both[:, self.heads :], all_heads[:, turning:]
         q, k, v = self.project(x)
         q, k, v = self.split(q, self.heads), self.split(k, self.kv_heads), self.split(v, self.kv_heads)
         if self.qk_norm == "before":
@@ -55,25 +87,7 @@ class Attention(nn.Module):
             q, k = rotate(q, *rotary), rotate(k, *rotary)
         if self.qk_norm == "after":
             q, k = self.q_norm(q), self.k_norm(k)
-        if cache is not None:
-            k, v = cache.extend(k, v)
-            if cache.cache.masked:
-                return self.joined(self.attend_in_groups(q, k.to(q.dtype), v.to(q.dtype), mask, cache.cache.groups))
-        return self.joined(self.attend(q, k.to(q.dtype), v.to(q.dtype), mask, self.causal and q.shape[2] > 1))
-
-    def over(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | Over | None) -> Tensor:
-        """Over another text, whose keys and values (B, K, S, d) `remember` has made."""
-        if isinstance(mask, Over):
-            q = Spread.apply(self.q(x)[0], mask.inside, mask.texts * mask.longest)
-            q = self.split(q.view(mask.texts, mask.longest, -1), self.heads)
-            y = self.attend(q, keys.to(q.dtype), values.to(q.dtype), mask.mask, False).transpose(1, 2)
-            return self.o(Gathered.apply(y.reshape(mask.texts * mask.longest, -1), mask.inside))[None]
-        q = self.split(self.q(x), self.heads)
-        return self.joined(self.attend(q, keys.to(q.dtype), values.to(q.dtype), mask, False))
-
-    def remember(self, other: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values (B, K, S, d) of another text (B, S, D)."""
-        return self.split(self.k(other), self.kv_heads), self.split(self.v(other), self.kv_heads)
+        return q, k, v
 
     def project(self, x: Tensor) -> list[Tensor]:
         """Queries, keys and values of x; for many tokens in one matrix product, which is faster than three."""
@@ -110,6 +124,8 @@ class Attention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         shared = H != k.shape[1]
         bent = mask is not None and mask.requires_grad  # no fused kernel gives a gradient to a bias
+        if not dropout and narrow(q):
+            return written(q, k, v, mask, causal, d**-0.5 if self.scale is None else self.scale)
         if not dropout and short(q, k):
             k, v = (x.repeat_interleave(H // x.shape[1], 1) if shared else x for x in (k, v))
             return Weighed.apply(*narrowed(q, k, v), mask, causal and mask is None, self.scale or d**-0.5, 0.0)
@@ -163,6 +179,15 @@ class Attention(nn.Module):
         return F.dropout(scores.softmax(-1, dtype=torch.float32).to(q.dtype), self.dropout, self.training) @ v
 
 
+def alike(q: Tensor, k: Tensor, v: Tensor, mask) -> tuple:
+    """Queries, keys, values and mask in one number format: that of keys which are kept wider (see `kept_as` of the
+    cache) where there are few queries, else that of the queries."""
+    if q.dtype != k.dtype and k.dtype == torch.float32 and q.shape[2] <= FEW_QUERIES:
+        biased = isinstance(mask, Tensor) and mask.is_floating_point()
+        return q.float(), k, v, mask.float() if biased else mask
+    return q, k.to(q.dtype), v.to(q.dtype), mask
+
+
 def short(q: Tensor, k: Tensor) -> bool:
     """Whether attention written out is the faster one: its products in bfloat16 on a CPU, whose fused kernel has a slow
     way back, over texts whose scores fit beside all else that a step remembers."""
@@ -170,6 +195,38 @@ def short(q: Tensor, k: Tensor) -> bool:
         return False
     narrow = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
     return q.requires_grad and (narrow or q.dtype == torch.bfloat16)
+
+
+def narrow(q: Tensor) -> bool:
+    """Whether attention without a way back is faster written out: in bfloat16 on a CPU, whose fused kernel multiplies
+    in float32 there."""
+    plain = q.device.type == "cpu" and q.dtype == torch.bfloat16 and not torch.compiler.is_compiling()
+    return plain and q.shape[2] > FEW_QUERIES and not (torch.is_grad_enabled() and q.requires_grad)
+
+
+def written(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, scale: float) -> Tensor:
+    """Attention of q (B, H, T, d) to k and v (B, K, S, d), some queries at a time, so that the scores stay in the
+    processor's cache and a causal query meets no key behind it. mask, causal: as in Attention.attend."""
+    (B, H, T, d), (K, S) = q.shape, k.shape[1:3]
+    q, k, v = (q * scale).view(B, K, -1, T, d), k.flatten(0, 1), v.flatten(0, 1)
+    causal = causal and mask is None
+    if mask is not None:
+        mask = mask.expand(*mask.shape[:2], T, S)
+        mask = mask[:, :, None] if mask.shape[1] == 1 else mask.unflatten(1, (K, -1))
+    y = q.new_empty(B, K, H // K, T, v.shape[-1])
+    for begin in range(0, T, AT_ONCE):
+        end = min(T, begin + AT_ONCE)
+        seen = S - T + end if causal else S
+        scores = torch.bmm(q[..., begin:end, :].reshape(B * K, -1, d), k[:, :seen].mT).view(B, K, -1, end - begin, seen)
+        if causal:
+            behind = torch.ones(end - begin, end - begin, dtype=torch.bool).triu(1)
+            scores[..., S - T + begin :].masked_fill_(behind, float("-inf"))
+        elif mask is not None:
+            part = mask[..., begin:end, :]
+            scores = scores.masked_fill_(~part, float("-inf")) if part.dtype == torch.bool else scores.add_(part)
+        shares = scores.softmax(-1).view(B * K, -1, seen)
+        y[..., begin:end, :] = torch.bmm(shares, v[:, :seen]).view(B, K, -1, end - begin, v.shape[-1])
+    return y.view(B, H, T, -1)
 
 
 def narrowed(*parts: Tensor) -> list[Tensor]:

@@ -52,7 +52,7 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.joint is not None:
             gate, up = self.joint(x).chunk(2, -1)
-            return self.down(self.activation(gate) * up)
+            return self.down(self.activation(gate).mul_(up))
         if self.gate is None:
             return self.down(self.activation(self.up(x)))
         return self.down(self.activation(self.gate(x)) * self.up(x))

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from .config import Config
+from .masks import Over
 
 CHUNK = 512
 """Tokens of each row that are read at once where a block is windowed: a ring has room for the window and a chunk."""
@@ -22,10 +23,12 @@ class Cache:
     """Room for `rows` texts of up to `capacity` tokens; grows when asked to.
 
     .keys, .values: for each block (rows, K, capacity, d). .lengths: (rows,) int64, tokens read so far by each row.
-    .other: for each block keys and values (rows, K, S, d) of the encoder's text; .other_mask (rows, 1, 1, S) or None.
+    .other: for each block keys and values (texts, K, S, d) of the encoder's texts; .other_mask (texts, 1, 1, S) or
+    None; .about: (rows,) which of these texts each row has.
     """
 
     def __init__(self, config: Config, rows: int, capacity: int, device="cpu", dtype=torch.float32):
+        self.dtype = dtype
         self.ring = config.window + CHUNK if config.window_layers else 0
         self.rings = [i in config.window_layers for i in range(config.decoder_layers)]
         shapes = [(rows, config.kv_heads, self.ring if ring else capacity, config.head_dim) for ring in self.rings]
@@ -33,7 +36,8 @@ class Cache:
         self.values = [torch.zeros(shape, device=device, dtype=dtype) for shape in shapes]
         self.other: list[tuple[Tensor, Tensor]] = []
         self.other_mask: Tensor | None = None
-        self.about = torch.arange(rows, device=device)  # which of the encoder's texts each row has
+        self.about = torch.arange(rows, device=device)
+        self._table: tuple[int, Tensor] | None = None  # see `over`
         self.capacity = capacity
         self.lengths = torch.zeros(rows, dtype=torch.long, device=device)
         self.longest, self.even = 0, True  # host-side: the largest length, and whether all are equal
@@ -115,16 +119,55 @@ class Cache:
 
     def reorder(self, parents: Tensor) -> None:
         """Row i becomes a copy of row parents[i]; rows may be doubled or dropped. parents: (new rows,) int64."""
-        if torch.equal(parents, torch.arange(self.rows, device=parents.device)):
-            return
-        self.map(lambda part, _: part[parents])
-        about, self.about = self.about, self.about[parents]
-        if not torch.equal(about, self.about):  # the beams of one text change places, which leaves the text where it is
-            self.other = [(keys[parents], values[parents]) for keys, values in self.other]
-            self.other_mask = None if self.other_mask is None else self.other_mask[parents]
+        if len(parents) != self.rows:
+            self.map(lambda part, _: part.index_select(0, parents))
+        else:
+            changed = (parents != torch.arange(self.rows, device=parents.device)).nonzero().flatten()
+            if not len(changed):
+                return
+            self._move(parents[changed], changed)
+        self._divide_texts(self.about[parents])
         self.lengths = self.lengths[parents]
         self.longest = int(self.lengths.max()) if len(parents) else 0
         self.even = not len(parents) or self.longest == int(self.lengths.min())
+
+    def _move(self, sources: Tensor, rows: Tensor) -> None:
+        """These rows become copies of those, as far as anything stands in them."""
+        for parts in (self.keys, self.values):
+            for part, ring in zip(parts, self.rings, strict=True):
+                seen = part if ring else part[:, :, : self.longest]
+                seen.index_copy_(0, rows, seen.index_select(0, sources))
+
+    def _divide_texts(self, about: Tensor) -> None:
+        """Each row has this one of the encoder's texts now; what no row has any more is dropped."""
+        if torch.equal(about, self.about):  # the beams of one text change places, which leaves the text where it is
+            return
+        left, self.about = about.unique(return_inverse=True)
+        self._table = None
+        if self.other and len(left) < len(self.other[0][0]):
+            self.other = [(keys[left], values[left]) for keys, values in self.other]
+            self.other_mask = None if self.other_mask is None else self.other_mask[left]
+
+    def hold(self, other: list[tuple[Tensor, Tensor, Tensor | None]]) -> None:
+        """Keep what the encoder has read: keys, values and mask for each block."""
+        self.other = [(keys.to(self.dtype), values.to(self.dtype)) for keys, values, _ in other]
+        self.other_mask = other[0][2]
+
+    def over(self, T: int) -> Tensor | Over | None:
+        """How T tokens of each row see the encoder's texts: the mask alone where each row has a text of its own."""
+        texts = len(self.other[0][0])
+        if texts == self.rows and torch.equal(self.about, torch.arange(texts, device=self.about.device)):
+            return self.other_mask
+        if self._table is None:  # the rows of a text side by side: its keys are read once for all of them
+            sizes = self.about.bincount(minlength=texts)
+            order = self.about.argsort(stable=True)
+            rank = torch.empty_like(order)
+            rank[order] = torch.arange(self.rows, device=order.device) - (sizes.cumsum(0) - sizes)[self.about[order]]
+            most = int(sizes.max())
+            self._table = most, self.about * most + rank
+        most, places = self._table
+        inside = (places[:, None] * T + torch.arange(T, device=places.device)).flatten()
+        return Over(texts, most * T, inside, self.other_mask)
 
     def forget(self, counts: Tensor) -> None:
         """Each row has not read its last counts (rows,) tokens, at most CHUNK; the next ones are written over them."""
@@ -144,7 +187,7 @@ class Cache:
         self.longest = max(self.longest, other.longest)
         self.lengths = torch.cat([self.lengths, other.lengths])
         beyond = self.about.max() + 1 if len(self.about) else 0
-        self.about = torch.cat([self.about, other.about + beyond])
+        self.about, self._table = torch.cat([self.about, other.about + beyond]), None
 
     def _join_other(self, other: "Cache") -> None:
         """The encoder's texts side by side, the shorter ones padded."""
@@ -152,7 +195,7 @@ class Cache:
             return
         sizes = [cache.other[0][0].shape[2] for cache in (self, other)]
         masks = [
-            torch.ones(cache.rows, 1, 1, size, dtype=torch.bool, device=self.lengths.device)
+            torch.ones(len(cache.other[0][0]), 1, 1, size, dtype=torch.bool, device=self.lengths.device)
             if cache.other_mask is None else cache.other_mask
             for cache, size in zip((self, other), sizes, strict=True)
         ]  # fmt: skip
@@ -163,6 +206,13 @@ class Cache:
             for a, b in zip(self.other, other.other, strict=True)
         ]
         self.other_mask = None if mask.all() else mask
+
+
+def kept_as(config: Config, device, dtype) -> torch.dtype:
+    """The number format of keys and values for a model that computes in dtype: float32 on a CPU where every head has
+    keys of its own, since attention of single queries is two to five times as fast there as in bfloat16."""
+    on_cpu = torch.device(device).type == "cpu"
+    return torch.float32 if on_cpu and config.heads == config.kv_heads else dtype
 
 
 class Layer:

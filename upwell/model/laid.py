@@ -1,8 +1,8 @@
 """The matrices of a model as a CPU reads them fastest, for writing texts: such a model cannot be saved or trained.
 
 In bfloat16 torch hands rows as they are to oneDNN, which reads them at a third of the memory's speed where they meet
-few rows of x; laid out in its own order beforehand they are read nearly twice as fast. In bfloat16 and int8 matrices
-that read the same x become one: a step of a small model is as much calls as it is numbers. torch's kernels for
+few rows of x; laid out in its own order beforehand they are read nearly twice as fast. In all formats matrices that
+read the same x become one: a step of a small model is as much calls as it is numbers. torch's kernels for
 oneDNN's order are called in this file only.
 """
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .quantize import Quantized, matrices
-from .rounded import Int8
+from .rounded import Int4, Int8
 from .transformer import Transformer
 
 FEW = 1  # rows of x that the order is made for; it serves more as well
@@ -46,10 +46,10 @@ class LaidOut(Transformer):
 
 
 def lay_out(model: Transformer) -> Transformer:
-    """The same model, laid out where that is faster: in bfloat16 or int8 on a CPU. What is not a matrix is shared."""
+    """The same model, laid out where that is faster: on a CPU, but in float32. What is not a matrix is shared."""
     if model.device.type != "cpu":
         return model
-    if type(model) is Quantized and any(isinstance(part, Int8) for part in model.modules()):
+    if type(model) is Quantized and any(isinstance(part, Int4 | Int8) for part in model.modules()):
         return joined(model.twin())
     if type(model) is not Transformer or model.dtype != torch.bfloat16 or not possible():
         return model
@@ -70,7 +70,7 @@ def joined(model: Transformer) -> Transformer:
     for block in (block for stack in stacks for block in stack.blocks):
         for part, names in ((block.attn, ("q", "k", "v")), (block.ffn, ("gate", "up"))):
             parts = [getattr(part, name, None) for name in names]
-            for kind, join in ((nn.Linear, joined_linear), (Int8, joined_int8)):
+            for kind, join in ((nn.Linear, joined_linear), (Int8, joined_int8), (Int4, joined_int4)):
                 if all(type(one) is kind for one in parts):
                     part.joint = join(parts)
                     for name in names:
@@ -86,6 +86,12 @@ def joined_linear(parts: list[nn.Linear]) -> Laid:
 def joined_int8(parts: list[Int8]) -> Int8:
     """One matrix above the other."""
     return Int8(torch.cat([part.values for part in parts]), torch.cat([part.scale for part in parts]), biases(parts))
+
+
+def joined_int4(parts: list[Int4]) -> Int4:
+    """One matrix above the other."""
+    scale, zero = torch.cat([part.scale for part in parts]), torch.cat([part.zero for part in parts])
+    return Int4(torch.cat([part.q for part in parts]), scale, zero, biases(parts))
 
 
 def biases(parts: list) -> Tensor | None:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from .config import Config
 
+MANY = 128  # tokens from which on the passes over memory cost more than the calls
 
 class RMSNorm(nn.Module):
     """x / sqrt(mean(x^2) + eps), times a weight (plus an offset) where there is one: (..., size) -> (..., size)."""
@@ -20,24 +21,43 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight + self.offset if self.offset else self.weight
-        if torch.is_grad_enabled() and x.device.type == "cpu" and not torch.compiler.is_compiling():
-            return Scaled.apply(x, weight, self.eps)
+        if x.device.type == "cpu" and not torch.compiler.is_compiling():
+            if torch.is_grad_enabled():
+                return Scaled.apply(x, weight, self.eps)
+            if x.numel() > MANY * x.shape[-1]:
+                return scaled(x, weight, self.eps)[0]
+            if x.numel() == x.shape[-1] and self.eps is not None:
+                return balanced(x, weight, self.eps)
         return F.rms_norm(x, (x.shape[-1],), weight, self.eps)
 
 
+def scaled(x: Tensor, weight: Tensor | None, eps: float | None) -> tuple[Tensor, Tensor]:
+    """RMSNorm of x (..., size), and 1 / sqrt(mean(x^2) + eps) (..., 1), in half as many passes over memory as torch
+    takes for it on a CPU."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    eps = torch.finfo(x.dtype).eps if eps is None else eps
+    length = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+    over = length.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+    y = wide * over
+    y = y if weight is None else y.mul_(weight)
+    return y.to(x.dtype), over
+
+
+def balanced(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
+    """The same of one token, (..., size), by half the calls: x and -x together have the mean 0, so their LayerNorm,
+    which is one kernel, is their RMSNorm."""
+    double = None if weight is None else torch.cat((weight, weight))
+    return F.layer_norm(torch.cat((x, -x), -1), (2 * x.shape[-1],), double, None, eps)[..., : x.shape[-1]]
+
+
 class Scaled(torch.autograd.Function):
-    """RMSNorm with its gradient, in half as many passes over memory as torch takes for it on a CPU."""
+    """`scaled` with its gradient."""
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor | None, eps: float | None) -> Tensor:
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        eps = torch.finfo(x.dtype).eps if eps is None else eps
-        length = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-        over = length.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        y, over = scaled(x, weight, eps)
         ctx.save_for_backward(x, weight, over)
-        y = wide * over
-        y = y if weight is None else y.mul_(weight)
-        return y.to(x.dtype)
+        return y
 
     @staticmethod
     def backward(ctx, slope: Tensor):

@@ -175,6 +175,8 @@ def product8(x: Tensor, values: Tensor, scale: Tensor) -> Tensor:
     wide = x.dtype != torch.bfloat16
     if x.device.type != "cpu" or not hasattr(torch, "_weight_int8pack_mm") or (wide and len(x) > FEW_ROWS):
         return plain8(x, values, scale)
+    if scale.dtype == torch.bfloat16:
+        return torch._weight_int8pack_mm(x.bfloat16(), values, scale)
     one = torch.ones(len(values), dtype=torch.bfloat16)
     return torch._weight_int8pack_mm(x.bfloat16(), values, one).to(scale.dtype) * scale
 

@@ -219,9 +219,10 @@ class Transformer(nn.Module):
             seen = None if source_documents is None else masks.shared(documents, source_documents)
             other = self.remember(read, source_mask, seen)
             if cache is not None:
-                cache.other, cache.other_mask = [pair[:2] for pair in other], other[0][2]
-        elif cache is not None:
-            other = [(*pair, cache.other_mask) for pair in cache.other] or None
+                cache.hold(other)
+        elif cache is not None and cache.other:
+            seen = cache.over(ids.shape[1])
+            other = [(*pair, seen) for pair in cache.other]
         else:
             other = None
         return self.decode(ids, documents, cache, lengths, mask, other)
