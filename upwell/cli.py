@@ -19,12 +19,12 @@ LIFE_CYCLE = {
     "All in one": ("quickstart", "recipe"),
     "Data": ("fetch", "prepare", "tokenizer"),
     "Model": ("pretrain", "finetune", "watch", "evaluate"),
-    "Use": ("generate", "chat", "predict", "serve"),
+    "Use": ("generate", "chat", "translate", "predict", "serve"),
     "Look and hand on": ("show", "export"),
     "This machine": ("doctor",),
 }
 LATER = (
-    "sweep", "write", "translate", "index", "ask", "faq",
+    "sweep", "write", "index", "ask", "faq",
     "inspect", "audit", "card", "board",
 )  # fmt: skip
 

@@ -27,7 +27,8 @@ from upwell.serving.guard import LOOPBACK, Guard
 from upwell.serving.limits import Slots
 from upwell.serving.refusals import Refusal
 
-ENDPOINTS = ("status", "models", "completions", "chat", "responses", "embeddings", "moderations", "tokens")
+ENDPOINTS = ("status", "models", "completions", "chat", "responses", "embeddings", "moderations", "tokens",
+             "translation")
 KINDS = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
          ".js": "text/javascript; charset=utf-8"}  # fmt: skip
 PAGE = {("/" if file.name == "index.html" else f"/{file.name}"): file.name

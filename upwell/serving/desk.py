@@ -11,6 +11,8 @@ from upwell.serving.body import printable
 from upwell.serving.limits import Slots
 from upwell.serving.metrics import Metrics
 from upwell.serving.refusals import Refusal
+from upwell.translation import asking
+from upwell.translation.asking import Asking
 
 HEADS = {"write": ("language",), "embed": ("embed",), "classify": ("classify",)}
 WANTED = {
@@ -24,6 +26,7 @@ class Desk:
 
     def __init__(self, backends: Mapping[str, Backend], slots: Slots, longest: int | None = None):
         self.backends, self.slots, self.longest = dict(backends), slots, longest
+        self._asking: dict[int, Asking | None] = {}
         self.metrics, self.opened, self.closing, self.at_work = Metrics(slots.limit), int(time.time()), False, 0
 
     @property
@@ -64,6 +67,15 @@ class Desk:
             )
         return name, self.backends[name]
 
+    def asking(self, name: str) -> Asking | None:
+        """How a model is asked for a translation; None for one whose folder is not known or does not say it."""
+        backend = self.backends[name]
+        if id(backend) not in self._asking:
+            folder = getattr(backend, "folder", None)
+            way = asking.of(backend, folder) if folder is not None and does(backend, "write") else None
+            self._asking[id(backend)] = way
+        return self._asking[id(backend)]
+
     def context(self, backend: Backend) -> int | None:
         """The most tokens that a text and its prompt may have together; None where that is not known."""
         if not hasattr(backend, "config"):
@@ -75,6 +87,8 @@ class Desk:
         backend = self.backends[name]
         known = {"max_model_len": self.context(backend)} if self.context(backend) else {}
         can = [work for work in HEADS if does(backend, work)]
+        way = self.asking(name)
+        can += ["translate"] * bool(way is not None and way.pairs)
         return {"id": name, "object": "model", "created": self.opened, "owned_by": "upwell", **known,
                 "capabilities": can}  # fmt: skip
 

@@ -307,6 +307,21 @@ def _by_model(least: float) -> Callable[[str], str]:
     return tell
 
 
+@cache
+def _predict() -> Callable:
+    """The model's predict, loaded once."""
+    return _model()
+
+
+def probable(text: str) -> tuple[str, float]:
+    """The likeliest language of a text (ISO 639) by the model, and its probability."""
+    sample = _short_sample(text)
+    letters = sum(map(str.isalpha, sample))
+    sample = sample.lower() if sum(map(str.isupper, sample)) > letters / 2 else sample
+    (label,), (probability,) = _predict()(sample, k=1)
+    return label.removeprefix("__label__"), min(1.0, float(probability))
+
+
 def _short_sample(text: str) -> str:
     """What the model is asked about, in one line."""
     if len(text) <= 3 * PIECE:

@@ -1,6 +1,4 @@
-"""One file a document format (contract only).
+"""One file a format: SUFFIXES · read(data, name) -> Opened. Unreadable, with its line, for what is no such file.
 
-    SUFFIXES                      the file name endings that this format answers for
-    read(bytes)                   -> Document: its segments of text and everything between them
-    write(document, segments)     -> bytes: the same document with other segments; read then write changes nothing
+Parts that are written back as they were read give the file byte for byte.
 """
