@@ -63,7 +63,9 @@ def test_what_cannot_be_translated_is_said_in_openais_shape(client, body, status
 
 
 def events(answer) -> list[dict]:
-    return [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
+    lines = [line[6:] for line in answer.text.splitlines() if line.startswith("data: ")]
+    assert lines.pop() == "[DONE]"
+    return [json.loads(line) for line in lines]
 
 
 def test_what_is_typed_comes_sentence_by_sentence_and_goes_on_with_its_state(client):

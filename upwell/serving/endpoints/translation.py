@@ -17,11 +17,11 @@ from typing import Annotated, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from upwell.errors import SettingsError
-from upwell.serving.body import LIMIT, LINGER, STREAMS, body_of, printable, read_bytes, read_json, too_large
+from upwell.serving.body import LIMIT, LINGER, STREAMS, body_of, parse, printable, read_bytes, read_json, too_large
 from upwell.serving.desk import Desk
 from upwell.serving.endpoints.embeddings import busy
 from upwell.serving.records import Closed, Common, Texts, understood
@@ -29,6 +29,7 @@ from upwell.serving.refusals import Refusal
 from upwell.serving.writing import EventStream
 from upwell.translation import asking, documents, sentences
 from upwell.translation.formats import html
+from upwell.translation.glossary import Glossary, Term
 from upwell.translation.translator import Settings, Translator
 from upwell.translation.typing import Typist
 
@@ -43,6 +44,15 @@ Language = Annotated[
 Words = Annotated[str, StringConstraints(max_length=LONGEST)]
 
 
+Terms = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=200)],
+        Annotated[str, StringConstraints(min_length=1, max_length=200)],
+    ],
+    Field(max_length=1000),
+]
+
+
 class TranslateRequest(Common):
     """The body of /translate."""
 
@@ -51,6 +61,7 @@ class TranslateRequest(Common):
     target: Language | None = Field(None, description="default: the one that the model knows")
     format: Literal["text", "html"] | None = Field(None, description="html: tags keep their places; default: text")
     alternatives: int | None = Field(None, ge=0, le=BEAMS - 1, description="further translations of each text")
+    glossary: Terms | None = Field(None, description="an object of terms and what they must become")
     model: str | None = Field(None, description="an id of /v1/models; default: the first that knows the languages")
     api_key: str | None = Field(None, description="not read: send the key as Authorization: Bearer")
 
@@ -86,7 +97,7 @@ RECORDS = (TranslateRequest, TypedRequest, DetectRequest)
 FILE = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
     "type": "object", "required": ["file"], "properties": {
         "file": {"type": "string", "format": "binary"}, "source": {"type": "string"}, "target": {"type": "string"},
-        "model": {"type": "string"}}}}}}}  # fmt: skip
+        "model": {"type": "string"}, "glossary": {"type": "string"}}}}}}}  # fmt: skip
 
 
 def add(service: FastAPI, desk: Desk) -> None:
@@ -98,7 +109,9 @@ def add(service: FastAPI, desk: Desk) -> None:
         asked = understood(TranslateRequest, await read_json(request))
         texts = [asked.q] if isinstance(asked.q, str) else asked.q
         source, guess = told(asked.source, "\n".join(texts))
-        translator, target = chosen(desk, asked.model, source, asked.target, (asked.alternatives or 0) + 1)
+        translator, target = chosen(
+            desk, asked.model, source, asked.target, (asked.alternatives or 0) + 1, asked.glossary
+        )
         work = partial(in_html if asked.format == "html" else in_text, translator, texts, source, target)
         made = await busy(request, desk, work)
         single = isinstance(asked.q, str)
@@ -130,7 +143,9 @@ def add(service: FastAPI, desk: Desk) -> None:
         whole = await busy(request, desk, lambda: documents.opened(data, name_of(name)))
         sample = "\n".join(segment.text for segment in whole.segments[:100])
         source, _ = told(fields.get("source") or "auto", sample)
-        translator, target = chosen(desk, fields.get("model"), source, fields.get("target"), 1)
+        translator, target = chosen(
+            desk, fields.get("model"), source, fields.get("target"), 1, terms_of(fields.get("glossary"))
+        )
         work = partial(documents.translate_bytes, translator, data, name_of(name).name, source, target)
         made, report = await busy(request, desk, work)
         path = files.keep(made, f"translation.{target}{name_of(name).suffix.lower()}")
@@ -172,7 +187,8 @@ def able(desk: Desk) -> list[tuple[str, asking.Asking]]:
     return found
 
 
-def chosen(desk: Desk, model: str | None, source: str, target: str | None, best: int) -> tuple[Translator, str]:
+def chosen(desk: Desk, model: str | None, source: str, target: str | None, best: int,
+           terms: dict[str, str] | None = None) -> tuple[Translator, str]:  # fmt: skip
     """The model for these languages, and the language to translate into; a 400 or 404 that says what there is."""
     there = able(desk)
     if model is not None:
@@ -186,7 +202,8 @@ def chosen(desk: Desk, model: str | None, source: str, target: str | None, best:
         try:
             wanted = target or way.target(source)
             way.check(source, wanted)
-            return Translator(desk.backends[name], way, Settings(BEAMS, best)), wanted
+            glossary = Glossary(tuple(Term(*term) for term in (terms or {}).items()))
+            return Translator(desk.backends[name], way, Settings(BEAMS, best, glossary=glossary)), wanted
         except SettingsError as error:
             fault = fault or error
     raise Refusal(400, printable(str(fault)).replace("--to", "target"), "target", "invalid_value")
@@ -239,6 +256,7 @@ async def lines(desk: Desk, typist: Typist, pieces, first: str) -> AsyncIterator
     state = {"begun": typist.begun, "last": typist.last, "kept": typist.kept, "shown": typist.shown,
              "finished": [list(one) for one in typist.finished.items()][-1000:]}  # fmt: skip
     yield f"data: {json.dumps({'translatedText': text, 'done': True, 'state': state}, ensure_ascii=False)}\n\n"
+    yield "data: [DONE]\n\n"
 
 
 # ---- files ----
@@ -270,11 +288,22 @@ async def uploaded(request: Request) -> tuple[str, bytes, dict[str, str]]:
     if file is None or isinstance(file, str):
         raise Refusal(400, "file: there is none; send one as the field `file`.", "file", "invalid_value")
     fields = {name: value for name, value in form.items() if isinstance(value, str) and value}
-    unknown = set(fields) - {"source", "target", "model", "api_key", "format"}
+    unknown = set(fields) - {"source", "target", "model", "glossary", "api_key", "format"}
     if unknown:
         raise Refusal(400, f"{printable(sorted(unknown)[0][:80])}: not a field that is known here; there are file, "
-                           "source, target and model.", code="unknown_parameter")  # fmt: skip
+                           "source, target, model and glossary.", code="unknown_parameter")  # fmt: skip
     return file.filename or "", await file.read(), fields
+
+
+def terms_of(field: str | None) -> dict[str, str] | None:
+    """The terms of a form's field, an object as JSON."""
+    if not field:
+        return None
+    try:
+        return TypeAdapter(Terms).validate_python(parse(field.encode()))
+    except ValidationError:
+        raise Refusal(400, "glossary: expected an object of up to 1,000 terms and what they must become, as JSON.",
+                      "glossary", "invalid_value") from None  # fmt: skip
 
 
 def name_of(name: str):

@@ -57,6 +57,7 @@ export function speak(root, word) {
   for (const node of each("label")) {
     const isButton = node.tagName === "BUTTON"; // one with words on it is called by them; the label then explains
     if (!isButton || !node.textContent.trim()) node.setAttribute("aria-label", word(node.dataset.label));
+    else node.removeAttribute("aria-label");
     if (isButton) node.title = word(node.dataset.label);
   }
   return root;

@@ -32,10 +32,14 @@ export async function ask(path, { body, signal, waiting = () => {} } = {}) {
   }
 }
 
+// A form instead of JSON, with a file in it.
+export const send = (path, form, signal) => ask(path, { body: form, signal });
+
 async function sent(path, body, signal) {
-  const headers = { "Content-Type": "application/json", ...(key() ? { Authorization: "Bearer " + key() } : {}) };
+  const form = body instanceof FormData; // which names its own type, with the border between its parts
+  const headers = { ...(form ? {} : { "Content-Type": "application/json" }), ...(key() ? { Authorization: "Bearer " + key() } : {}) };
   try {
-    return await fetch(path, { method: body ? "POST" : "GET", body: body && JSON.stringify(body), signal, headers });
+    return await fetch(path, { method: body ? "POST" : "GET", body: form ? body : body && JSON.stringify(body), signal, headers });
   } catch (error) {
     throw error.name === "AbortError" ? error : new Refused(0, {}, "gone");
   }
@@ -77,7 +81,7 @@ export async function stream(path, body, { signal, waiting, put }) {
 }
 
 // Server-sent events as objects; an error event is thrown.
-async function* events(answer) {
+export async function* events(answer) {
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let held = "";
   for (;;) {

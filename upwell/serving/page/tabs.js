@@ -32,4 +32,5 @@ export const TABS = [
   "./tab-write.js",
   "./tab-chat.js",
   "./tab-compare.js",
+  "./tab-translate.js",
 ];
