@@ -30,7 +30,8 @@ def opened(visit):
 
 
 def shown(watched, text: str) -> None:
-    watched.page.wait_for_function("(text) => document.querySelector('#translate-result').textContent === text", arg=text)
+    is_shown = "(text) => document.querySelector('#translate-result').textContent === text"
+    watched.page.wait_for_function(is_shown, arg=text)
 
 
 def test_a_model_that_does_not_translate_has_no_such_tab(visit):
@@ -85,8 +86,8 @@ def test_a_document_comes_back_as_a_file(opened):
     page = opened.page
     page.select_option("#translate-source", "en")
     with page.expect_download() as download:
-        page.set_input_files("#translate-file", {"name": "a letter.docx", "mimeType": "application/octet-stream",
-                                                 "buffer": docx(paragraph(run("One "), run("bold", "<w:b/>")))})  # fmt: skip
+        data = docx(paragraph(run("One "), run("bold", "<w:b/>")))
+        page.set_input_files("#translate-file", {"name": "a letter.docx", "mimeType": "text/plain", "buffer": data})
     assert download.value.suggested_filename == "a letter.de.docx"
     with zipfile.ZipFile(io.BytesIO(download.value.path().read_bytes())) as archive:
         assert run("dlob", "<w:b/>") in archive.read("word/document.xml").decode()

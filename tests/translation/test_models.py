@@ -136,5 +136,5 @@ def test_the_languages_of_a_run_are_those_of_its_data(tmp_path):
         f"settings:\n  objective: pairs\n  data: {data}\n  learn: {{both: true, prefix: '{{target}}: '}}\n"
     )
     assert asking.languages(folder) == {("en", "zh"), ("zh", "en")}
-    (folder / "upwell.yaml").write_text("settings:\n  objective: pairs\n  languages: [[en, de]]\n")
+    (folder / "upwell.yaml").write_text("settings:\n  objective: pairs\nlanguages: [[en, de]]\n")
     assert asking.languages(folder) == {("en", "de")} and asking.languages(None) == frozenset()

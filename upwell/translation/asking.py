@@ -77,9 +77,9 @@ def of(backend: Backend, folder: Path | None, prefix: str | None = None,
 
 def languages(folder: Path | None) -> frozenset[tuple[str, str]]:
     """The pairs that a run learnt: as its upwell.yaml says, else those of its prepared data, where that still is."""
-    said = _said(folder)
-    if "languages" in said:
-        return frozenset(tuple(pair) for pair in said["languages"])
+    said, spoken = _said(folder), _said(folder, "languages")
+    if spoken:
+        return frozenset(map(tuple, spoken))
     data = Path(str(said.get("data") or ""))
     places = [data, folder.parent / data.name] if folder is not None and data.name else []
     file = next((place / "train.jsonl" for place in places if (place / "train.jsonl").is_file()), None)
@@ -87,23 +87,27 @@ def languages(folder: Path | None) -> frozenset[tuple[str, str]]:
         return frozenset()
     learnt = said.get("learn") or {}
     both = bool(learnt.get("both") or (learnt.get("pairs") or {}).get("both"))
-    found = set()
     with file.open(encoding="utf-8") as lines:
-        for _, line in zip(range(LOOKED_AT), lines, strict=False):
-            fields = json.loads(line).get("fields") or {}
-            pair = fields.get("source_language"), fields.get("target_language")
-            if all(pair):
-                found |= {pair, pair[::-1]} if both else {pair}
+        return learnt_from((json.loads(line).get("fields") for line in lines), both)
+
+
+def learnt_from(fields: Iterable[dict | None], both: bool) -> frozenset[tuple[str, str]]:
+    """The pairs of languages among the first examples; both: each was learnt the other way round as well."""
+    found = set()
+    for _, one in zip(range(LOOKED_AT), fields, strict=False):
+        pair = (one or {}).get("source_language"), (one or {}).get("target_language")
+        if all(pair):
+            found |= {pair, pair[::-1]} if both else {pair}
     return frozenset(found)
 
 
-def _said(folder: Path | None) -> dict:
-    """The settings in a folder's upwell.yaml."""
+def _said(folder: Path | None, key: str = "settings") -> dict:
+    """What a folder's upwell.yaml says under a key."""
     path = None if folder is None else folder / "upwell.yaml"
     if path is None or not path.is_file():
         return {}
     try:
-        return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("settings") or {}
+        return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get(key) or {}
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError):
         raise DataError(f"{path}: it is no YAML record; `upwell doctor {folder}` says more") from None
 

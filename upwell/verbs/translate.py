@@ -187,7 +187,7 @@ def show(settings: Settings, made, source: str, target: str) -> None:
 
 def files(settings: Settings, translator) -> None:
     """A file, or all files of a folder that have a format."""
-    from upwell.translation.documents import opened, suffixes, translate_file
+    from upwell.translation.documents import opened, suffixes
 
     path = settings.file
     known = suffixes()
@@ -197,14 +197,25 @@ def files(settings: Settings, translator) -> None:
         raise DataError(f"{path}: found no file of the kinds {', '.join(known)} in it")
     sample = "\n".join(segment.text for segment in opened(found[0].read_bytes(), found[0]).segments[:100])
     source, target = languages(settings, translator, sample)
+    wrong = []
     for one in found:
         out = result(settings, path, one, target)
         out.parent.mkdir(parents=True, exist_ok=True)
-        total = len(opened(one.read_bytes(), one).segments)
-        with terminal.Progress(one.name, max(total, 1)) as bar:
-            report = translate_file(translator, one, out, source, target, lambda done, _, bar=bar: bar.update(done),
-                                    settings.both)  # fmt: skip
-        tell(report, settings)
+        try:
+            tell(translated(settings, translator, one, out, source, target), settings)
+        except DataError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise DataError("\n".join(wrong))
+
+
+def translated(settings: Settings, translator, one: Path, out: Path, source: str, target: str):
+    """One file, with its progress."""
+    from upwell.translation.documents import opened, translate_file
+
+    total = len(opened(one.read_bytes(), one).segments)
+    with terminal.Progress(one.name, max(total, 1)) as bar:
+        return translate_file(translator, one, out, source, target, lambda done, _: bar.update(done), settings.both)
 
 
 def result(settings: Settings, path: Path, one: Path, target: str) -> Path:
