@@ -15,7 +15,7 @@
 The room sees a model as a generation.backend.Backend. A document that came back untranslated is an error.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -60,3 +60,14 @@ class Opened(NamedTuple):
 def text_of(parts: Parts) -> str:
     """The words of some parts."""
     return "".join(part for part in parts if isinstance(part, str))
+
+
+def merged(parts: Iterable[str | Code]) -> Parts:
+    """The same with texts that touch as one, and without empty ones."""
+    found: list[str | Code] = []
+    for part in parts:
+        if isinstance(part, str) and found and isinstance(found[-1], str):
+            found[-1] += part
+        elif part != "":
+            found.append(part)
+    return tuple(found)

@@ -8,7 +8,7 @@ What stands at an edge of the segment stays at that edge and no model sees it.
 
 from dataclasses import dataclass, field
 
-from . import Code, Parts
+from . import Code, Parts, merged
 from .protect import ALONE, SIGN
 
 Range = tuple[int, int]
@@ -135,7 +135,7 @@ def rebuilt(flat: Flat, text: str, ranges: list[Range]) -> Parts:
         plain(at, end)
 
     build(flat.top, 0, len(text))
-    return simplified((*flat.before, *found, *flat.behind))
+    return merged((*flat.before, *found, *flat.behind))
 
 
 def _beside_signs(text: str, at: int, up: bool = False) -> int:
@@ -144,14 +144,3 @@ def _beside_signs(text: str, at: int, up: bool = False) -> int:
         if sign.start() < at < sign.end():
             return sign.end() if up else sign.start()
     return at
-
-
-def simplified(parts: Parts) -> Parts:
-    """The same with texts that touch as one, and without empty ones."""
-    found: list = []
-    for part in parts:
-        if isinstance(part, str) and found and isinstance(found[-1], str):
-            found[-1] += part
-        elif part != "":
-            found.append(part)
-    return tuple(found)

@@ -73,14 +73,3 @@ class Laid:
         """As a format gives it."""
         segments = [*self.segments, *(segment for segment, _, _ in self.inner)]
         return Opened(segments, lambda written: self.text(written).encode(encoding))
-
-
-def merged(parts: list) -> Parts:
-    """Texts that touch as one, empty ones gone."""
-    found: list = []
-    for part in parts:
-        if isinstance(part, str) and found and isinstance(found[-1], str):
-            found[-1] += part
-        elif part != "":
-            found.append(part)
-    return tuple(found)

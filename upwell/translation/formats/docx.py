@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ...text.encodings import Unreadable
-from .. import Code, Opened, Parts, Segment
-from ._laid import merged
+from .. import Code, Opened, Parts, Segment, merged
 from ._zipped import checked, entries, together
 
 SUFFIXES = (".docx", ".docm", ".dotx")

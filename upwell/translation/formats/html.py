@@ -7,8 +7,8 @@ import html
 import re
 
 from ...text.encodings import Unreadable
-from .. import Code, Opened, Parts
-from ._laid import Laid, decoded, merged
+from .. import Code, Opened, Parts, merged
+from ._laid import Laid, decoded
 
 SUFFIXES = (".html", ".htm", ".xhtml")
 TOKEN = re.compile(

@@ -4,8 +4,8 @@ and everything in front of \begin{document} but the title stay; \textbf, \emph a
 
 import re
 
-from .. import Code, Opened
-from ._laid import Laid, decoded, merged
+from .. import Code, Opened, merged
+from ._laid import Laid, decoded
 
 SUFFIXES = (".tex", ".ltx", ".latex")
 MATHS = ("equation align gather multline eqnarray math displaymath alignat flalign verbatim lstlisting minted "

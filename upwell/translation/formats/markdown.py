@@ -4,8 +4,8 @@ front of the text (YAML between three dashes) stay; emphasis and links go along 
 
 import re
 
-from .. import Code, Opened, Parts
-from ._laid import Laid, decoded, merged
+from .. import Code, Opened, Parts, merged
+from ._laid import Laid, decoded
 
 SUFFIXES = (".md", ".markdown", ".mkd", ".rmd", ".qmd")
 FENCE = re.compile(r"^([ >]*(?:[-*+]|\d+[.)])?[ >]*)(`{3,}|~{3,})")
