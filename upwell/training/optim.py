@@ -209,7 +209,7 @@ def build(model: nn.Module, s: Optim) -> list[torch.optim.Optimizer]:
     inner, rest = defaultdict(list), defaultdict(list)
     peaks = {"embed": s.embed_rate or s.rate, "head": s.head_rate or s.rate}
     for name, p in learning:
-        share = s.layer_decay ** below(name, model)
+        share = s.layer_decay ** below(name, model) * of_queries(name, model)
         if s.name == "muon" and ".blocks." in name and p.ndim == 2:
             inner[s.matrix_rate * share, s.weight_decay].append(p)
         else:
@@ -222,6 +222,14 @@ def build(model: nn.Module, s: Optim) -> list[torch.optim.Optimizer]:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
     return optimizers
+
+
+def of_queries(name: str, model: nn.Module) -> float:
+    """What the rate of a parameter is multiplied by where attention does not divide its scores by the root of the
+    heads' size (T5): its queries are smaller by that from the first draw on, and at the full rate they soon are not,
+    so that every query looks at one key alone and nothing is learnt from the others."""
+    undivided = model.config.attention_scale == 1.0
+    return model.config.head_dim**-0.5 if undivided and name.endswith((".attn.q.weight", ".cross.q.weight")) else 1.0
 
 
 def groups_of(found: Mapping[tuple[float, float], list[nn.Parameter]]) -> list[dict]:

@@ -1,0 +1,109 @@
+"""PDF: two columns, sizes that fit, fonts of this machine, and what is no text."""
+
+import ctypes
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.translation.fake import translator, words_turned
+from upwell.errors import DataError, ServiceError
+from upwell.translation import text_of
+from upwell.translation.documents import opened
+from upwell.translation.formats import pdf
+
+pdfium = pytest.importorskip("pypdfium2")
+LEFT = ["This is the first line of a column", "that goes on for a while and then", "ends here with a short line."]
+RIGHT = ["The second column stands beside it", "and has words of its own to say, al-", "so over three lines."]
+
+
+def made(*pages: list[tuple[float, float, float, str]], password: bool = False) -> bytes:
+    """A PDF of pages with (x, y, size, text)."""
+    raw, document = pdfium.raw, pdfium.PdfDocument.new()
+    font = raw.FPDFText_LoadStandardFont(document, b"Helvetica")
+    for rows in pages:
+        page = document.new_page(595, 842)
+        for x, y, size, text in rows:
+            thing = raw.FPDFPageObj_CreateTextObj(document, font, size)
+            wide = (text + "\0").encode("utf-16-le")
+            raw.FPDFText_SetText(thing, ctypes.cast(ctypes.create_string_buffer(wide), ctypes.POINTER(ctypes.c_ushort)))
+            raw.FPDFPageObj_Transform(thing, 1, 0, 0, 1, x, y)
+            raw.FPDFPage_InsertObject(page, thing)
+        page.gen_content()
+    out = io.BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
+def column(x: float, rows: list[str], top: float = 700) -> list[tuple]:
+    return [(x, top - 14 * number, 11, text) for number, text in enumerate(rows)]
+
+
+PAGE = made([(60, 780, 20, "A title of the page"), *column(60, LEFT), *column(320, RIGHT)],
+            [(60, 700, 11, "Another page")])  # fmt: skip
+
+
+def texts(data: bytes) -> list[str]:
+    return [segment.text for segment in opened(data, Path("a.pdf")).segments]
+
+
+def test_lines_are_paragraphs_and_columns_are_apart():
+    assert texts(PAGE) == [
+        "A title of the page", "This is the first line of a column that goes on for a while and then ends here with a "
+        "short line.", "The second column stands beside it and has words of its own to say, also over three lines.",
+        "Another page"]  # fmt: skip
+    assert [one.place for one in opened(PAGE, Path("a.pdf")).segments] == ["a.pdf, page 1"] * 3 + ["a.pdf, page 2"]
+
+
+def test_a4_what_is_not_changed_stays_to_the_byte_and_the_rest_at_its_place():
+    whole = opened(PAGE, Path("a.pdf"))
+    assert whole.write([segment.parts for segment in whole.segments]) == PAGE
+    new = whole.write([parts for parts, _ in translator(words_turned).segments(whole.segments, "en", "de")])
+    assert texts(new) == [words_turned(text) for text in texts(PAGE)]
+    places = [[(round(line.left), round(line.bottom)) for line in pdf.lines_of(pdfium, page)][:2]
+              for page in (pdfium.PdfDocument(PAGE)[0], pdfium.PdfDocument(new)[0])]  # fmt: skip
+    assert [abs(a - b) <= 2 for one, other in zip(*places, strict=True) for a, b in zip(one, other, strict=True)]
+
+
+def test_a_longer_text_gets_a_smaller_size_and_stays_in_its_column():
+    whole = opened(PAGE, Path("a.pdf"))
+    longer = [("Title",), (text_of(whole.segments[1].parts) + " And then it goes on for some more words.",),
+              whole.segments[2].parts, ("x y",)]  # fmt: skip
+    lines = pdf.lines_of(pdfium, pdfium.PdfDocument(whole.write(longer))[0])
+    left = [line for line in lines if line.left < 300 and line.bottom < 750]
+    assert max(line.right for line in left) < 300 and 6 < left[0].size < 11
+    assert min(line.bottom for line in left) > 640
+
+
+def test_signs_that_standard_fonts_lack_come_from_a_font_of_this_machine(monkeypatch):
+    found = Path(pytest.importorskip("matplotlib").get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    monkeypatch.setenv("UPWELL_FONT", str(found))
+    whole = opened(PAGE, Path("a.pdf"))
+    new = whole.write([("Заголовок страницы",), ("Первая колонка, и она идёт ещё немного дальше.",),
+                       ("Вторая стоит рядом.",), ("Ещё",)])  # fmt: skip
+    assert texts(new)[0] == "Заголовок страницы" and texts(new)[2] == "Вторая стоит рядом."
+    with pytest.raises(ServiceError, match="UPWELL_FONT"):
+        whole.write([("标题",), ("第一栏。",), ("第二栏。",), ("页",)])
+
+
+@pytest.mark.parametrize("data, said", [
+    (made([]), "without a text layer"), (b"%PDF-1.7 nothing", "broken, or none"), (PAGE[:300], "broken, or none"),
+])  # fmt: skip
+def test_b8_a_pdf_without_text_or_a_broken_one_is_a_sentence(data, said):
+    with pytest.raises(DataError, match=said):
+        opened(data, Path("a.pdf"))
+
+
+def test_b8_spoilt_files_are_read_or_refused():
+    import random
+
+    chance = random.Random(1)
+    for _ in range(100):
+        spoilt = bytearray(PAGE)
+        for _ in range(chance.randrange(1, 9)):
+            spoilt[chance.randrange(len(spoilt))] = chance.randrange(256)
+        try:
+            whole = opened(bytes(spoilt), Path("a.pdf"))
+            whole.write([segment.parts for segment in whole.segments])
+        except DataError:
+            pass
