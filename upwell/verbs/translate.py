@@ -2,8 +2,9 @@
 
 The model is one that upwell trained on pairs (`upwell recipe translate-en-zh`), any T5, BART, Marian or chat model in a
 folder, or a server (--base-url). Texts are named, or come by standard input, a paragraph a line. Files keep their
-layout: plain text, Markdown, HTML, LaTeX, DOCX, PDF, EPUB, subtitles and gettext catalogues; a run that was stopped goes on
-with the same command. Addresses, signs that a program fills in, code, numbers and mark-up come through as they are.
+layout: plain text, Markdown, HTML, LaTeX, DOCX, PDF, EPUB, subtitles and gettext catalogues; a run that was stopped
+goes on with the same command. Addresses, signs that a program fills in, code, numbers and mark-up come through as they
+are.
 
 Examples:
     upwell translate runs/translate-en-zh/model --text "Open the file." --to zh
