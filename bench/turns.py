@@ -15,16 +15,26 @@ HERE = Path(__file__).parent
 
 def apart(module: str, call: str, cache: str) -> dict:
     """Evaluate a call of a file beside this one in a process of its own; with its peak of resident memory in MB."""
-    code = (f"import sys, json, resource; sys.path.insert(0, {str(HERE)!r}); import {module}, torch; "
+    code = (f"import sys, json; sys.path.insert(0, {str(HERE)!r}); import {module}, torch, turns; "
             f"torch.set_num_threads({threads()}); found = {module}.{call}; "
-            "found['memory'] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024; "
-            "print('\\nRESULT', json.dumps(found))")  # fmt: skip
+            "found['memory'] = turns.peak(); print('\\nRESULT', json.dumps(found))")  # fmt: skip
     environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": cache, "PYTHONPATH": str(HERE.parent)}
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     found = [line for line in out.stdout.splitlines() if line.startswith("RESULT ")]
     if out.returncode or not found:
         raise SystemExit(f"{call} failed:\n{out.stdout[-1000:]}\n{out.stderr[-3000:]}")
     return json.loads(found[-1].removeprefix("RESULT "))
+
+
+def peak() -> float:
+    """Peak of this process's resident memory in MB; getrusage's begins with that of the process that started it."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 def threads() -> int:

@@ -184,6 +184,17 @@ def test_rates_fall_from_layer_to_layer():
     assert found["embed.weight"][0] == pytest.approx(0.0625) and found["head.weight"][0] == 1.0
 
 
+@pytest.mark.parametrize("name", ["muon", "adamw"])
+@pytest.mark.parametrize("family, share", [("t5", 0.25), ("bart", 1.0)])
+def test_queries_learn_as_slowly_as_they_are_small_where_scores_are_not_divided(family, share, name):
+    """T5 draws its queries smaller by the root of the heads' size, 16 here, in place of dividing the scores by it."""
+    config = preset.config(Sizes(family=family, width=32, layers=1, heads=2), 100, 64, 0)
+    found = rates(preset.create(config, 1), name=name, rate=0.5, matrix_rate=0.5, layer_decay=1.0)
+    queries = [rate for part, (rate, _) in found.items() if part.endswith(".q.weight")]
+    others = [rate for part, (rate, _) in found.items() if ".blocks." in part and not part.endswith(".q.weight")]
+    assert len(queries) == 3 and set(queries) == {0.5 * share} and set(others) == {0.5}
+
+
 def test_only_what_learns_has_an_optimizer(model):
     lora.wrap(model, Lora(rank=2), seed=1)
     found = rates(model, name="adamw")
