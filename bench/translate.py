@@ -8,6 +8,8 @@ sentences   held-out sentences of one language, 1 or 32 at once, greedy or with 
             folder that `upwell export --to ctranslate2` writes)
 typed       milliseconds from a keystroke to the translation of what stands there, and the share of shown signs that
             were taken back (translation/typing.py)
+aligned     where parts of sentences stand in their translations, by attention (translation/aligned.py)
+confidence  how it goes with chrF (translation/translator.py)
 pages       a Word file of 100 pages of held-out paragraphs, seconds a page (translation/documents.py)
 
 Each side is a process of its own, in turn. Run it on a quiet machine.
@@ -159,6 +161,61 @@ def typed(run: str) -> dict:
             "p95": times[int(0.95 * len(times))], "flicker": taken / shown}  # fmt: skip
 
 
+def aligned(run: str) -> dict:
+    """Parts of sentences whose translations are known (aligned.jsonl, by hand): how well the decoder's attention finds
+    them, beside staying at the same share of the text. overlap: F1 of signs; found: overlap above one half."""
+    from upwell.translation.aligned import shared
+
+    one, backend = translator(run, 1)
+    scores = {"attention": [], "share": []}
+    try:
+        for line in (HERE / "aligned.jsonl").read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            source, made = row["source"], row["target"]
+            for part, known in row["parts"]:
+                begin, first = source.index(part), made.index(known)
+                prompt = one.asking.prompt(source, "en", target(run))
+                (found,) = one.align(source, made, [(begin, begin + len(part))], prompt)
+                guesses = {"attention": found, "share": shared(begin, begin + len(part), source, made)}
+                for way, guess in guesses.items():
+                    both = max(0, min(guess[1], first + len(known)) - max(guess[0], first))
+                    scores[way].append(2 * both / (guess[1] - guess[0] + len(known)) if guess[1] > guess[0] else 0.0)
+    finally:
+        backend.close()
+    told = {f"{way} {what}": value for way, values in scores.items() for what, value in (
+        ("overlap", statistics.mean(values)), ("found", statistics.mean(value > 0.5 for value in values)))}  # fmt: skip
+    return {"speed": 0.0, "parts": len(scores["share"]), **told}
+
+
+def confidence(run: str, count: int = 200) -> dict:
+    """How the confidence of held-out sentences goes with their chrF: Spearman's rank correlation, and the mean chrF of
+    those below and above translator.LOW."""
+    from sacrebleu.metrics import CHRF
+
+    from upwell.translation.translator import LOW
+
+    lines = [json.loads(line)["fields"] for line in
+             (Path(run) / "prepared" / "heldout.jsonl").read_text(encoding="utf-8").splitlines()]  # fmt: skip
+    lines = [lines[at * len(lines) // count] for at in range(count)]
+    one, backend = translator(run, 128)
+    try:
+        made = one.texts([line["source"] for line in lines], "en", target(run))
+    finally:
+        backend.close()
+    metric = CHRF()
+    scores = [metric.sentence_score(text.text, [line["target"]]).score for text, line in zip(made, lines, strict=True)]
+    sure = [text.confidence for text in made]
+
+    def ranks(values: list[float]) -> list[int]:
+        order = sorted(range(len(values)), key=values.__getitem__)
+        return [place for place, _ in sorted(enumerate(order), key=lambda pair: pair[1])]
+
+    low = [score for score, value in zip(scores, sure, strict=True) if value < LOW]
+    high = [score for score, value in zip(scores, sure, strict=True) if value >= LOW]
+    return {"speed": 0.0, "rank correlation": statistics.correlation(ranks(sure), ranks(scores)), "low": len(low),
+            "chrF low": statistics.mean(low or [0.0]), "chrF others": statistics.mean(high or [0.0])}  # fmt: skip
+
+
 def pages(run: str) -> dict:
     """A Word file of a hundred pages."""
     from tests.translation.fake import docx, paragraph
@@ -181,6 +238,7 @@ def pages(run: str) -> dict:
     return {"speed": 100 / seconds, "a page": seconds / 100, "paragraphs": len(texts)}
 
 
+WORKS = ["sentences", "typed", "pages", "aligned", "confidence"]
 SIDES = {"upwell, bfloat16": "ours", "transformers, float32": "transformers_side", "CTranslate2, int8": "ctranslate"}
 
 
@@ -203,9 +261,13 @@ def table(run: str, works: list[str], rounds: int) -> list[str]:
                 lines.append(f"| {at_once} | {beams} | {side} | {spread(speeds)} | {spread(ratio, 2)} | "
                              f"{spread(memory)} |")  # fmt: skip
         lines.append("")
-    for work, keys in (("typed", ("p50", "p95", "flicker")), ("pages", ("a page", "paragraphs"))):
+    told = {"typed": ("p50", "p95", "flicker"), "pages": ("a page", "paragraphs"),
+            "aligned": ("parts", "attention overlap", "attention found", "share overlap", "share found"),
+            "confidence": ("rank correlation", "low", "chrF low", "chrF others")}  # fmt: skip
+    for work, keys in told.items():
         if work in works:
-            (rows,) = in_turn({work: ("translate", f"{work}({run!r})")}, rounds, run).values()
+            once = 1 if work in ("aligned", "confidence") else rounds
+            (rows,) = in_turn({work: ("translate", f"{work}({run!r})")}, once, run).values()
             lines += [f"{work}: " + ", ".join(f"{key} {spread([row[key] for row in rows], 2)}" for key in keys), ""]
     return lines
 
@@ -216,8 +278,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--works", nargs="+", choices=["sentences", "typed", "pages"],
-                        default=["sentences", "typed", "pages"])  # fmt: skip
+    parser.add_argument("--works", nargs="+", choices=WORKS, default=WORKS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--markdown", type=Path)
     given = parser.parse_args()

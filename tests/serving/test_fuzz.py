@@ -10,7 +10,9 @@ from hypothesis import strategies as some
 from schemathesis import checks
 
 from tests.serving.fakes import Running, Scripted
+from tests.translation.fake import Fake, words_turned
 from upwell.serving.api import app
+from upwell.translation.asking import Asking
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 SOUND = {
@@ -26,6 +28,11 @@ SOUND = {
     "/v1/moderations": {"input": ["x", {"type": "text", "text": "y"}]},
     "/tokenize": {"prompt": "x", "add_special_tokens": True},
     "/detokenize": {"tokens": [1, 2]},
+    "/translate": {"q": ["One river", "x"], "source": "en", "target": "de", "format": "text", "alternatives": 1,
+                   "glossary": {"river": "Fluss"}, "model": "turning"},
+    "/translate/typed": {"q": "One river. Two", "source": "en", "target": "de",
+                         "state": {"begun": "x", "last": "y", "kept": "", "shown": "", "finished": [["a", "b"]]}},
+    "/detect": {"q": ["One river", "x"]},
     "/apply-template": {"messages": [{"role": "user", "content": "x"}], "tools": [TOOL]},
 }  # fmt: skip
 
@@ -49,7 +56,10 @@ class Embedding(Scripted):
 
 @pytest.fixture(scope="module")
 def running():
-    server = Running(app({"tiny": Embedding()}))
+    service = app({"tiny": Embedding(), "turning": Fake(words_turned)})
+    way = Asking("turning", lambda text, source, target: [text], frozenset({("en", "de"), ("de", "en")}))
+    service.state.desk.asking = lambda name: way if name == "turning" else None
+    server = Running(service)
     yield server
     server.stop()
 

@@ -32,7 +32,7 @@ class TranslateTab extends Tab {
     this.terms = element("textarea", { id: "translate-terms", rows: 3, spellcheck: "false", "data-label": "terms", "data-hint": "termsHint" });
     this.terms.value = remembered("translate.terms", "");
     this.terms.addEventListener("input", () => remember("translate.terms", this.terms.value));
-    this.file = element("input", { type: "file", id: "translate-file", hidden: "" });
+    this.file = element("input", { type: "file", id: "translate-file", hidden: "", "data-label": "fileHint" });
     this.file.addEventListener("change", () => this.document());
     this.foot = new Foot(frame, { prefix: "translate-", go: () => this.go(), goWord: () => "translate", goKey: "Ctrl ↵",
       buttons: [button(() => this.file.click(), { id: "translate-pick-file", picture: "into", word: "file", label: "fileHint" }),
