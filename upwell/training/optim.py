@@ -209,9 +209,9 @@ def build(model: nn.Module, s: Optim) -> list[torch.optim.Optimizer]:
     inner, rest = defaultdict(list), defaultdict(list)
     peaks = {"embed": s.embed_rate or s.rate, "head": s.head_rate or s.rate}
     for name, p in learning:
-        share = s.layer_decay ** below(name, model) * of_queries(name, model)
+        share = s.layer_decay ** below(name, model)
         if s.name == "muon" and ".blocks." in name and p.ndim == 2:
-            inner[s.matrix_rate * share, s.weight_decay].append(p)
+            inner[s.matrix_rate * share * of_queries(name, model), s.weight_decay].append(p)
         else:
             peak = peaks.get(name.split(".")[0], s.rate)
             rest[peak * share, 0.0 if p.ndim < 2 or ".bias." in name else s.weight_decay].append(p)
@@ -225,9 +225,10 @@ def build(model: nn.Module, s: Optim) -> list[torch.optim.Optimizer]:
 
 
 def of_queries(name: str, model: nn.Module) -> float:
-    """What the rate of a parameter is multiplied by where attention does not divide its scores by the root of the
+    """What Muon's rate of a matrix is multiplied by where attention does not divide its scores by the root of the
     heads' size (T5): its queries are smaller by that from the first draw on, and at the full rate they soon are not,
-    so that every query looks at one key alone and nothing is learnt from the others."""
+    so that every query looks at one key alone and nothing is learnt from the others. AdamW's stays as it is, so that
+    its steps are those of transformers."""
     undivided = model.config.attention_scale == 1.0
     return model.config.head_dim**-0.5 if undivided and name.endswith((".attn.q.weight", ".cross.q.weight")) else 1.0
 
