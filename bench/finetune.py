@@ -51,7 +51,7 @@ WORKS = {
                         "Seq2SeqTrainer"),
     "chats": Work("smollm2-135m", 8, 5, 512, 400, 2e-4, "--objective instruct --learn.long cut --training.rows 3 "
                   "--lora.rank 16 --lora.alpha 32 --lora.dropout 0", "peft and Trainer"),
-    "embeddings": Work("minilm-l6", 32, 12, 256, 1500, 5e-5, "--objective contrast --learn.cut --learn.both false "
+    "embeddings": Work("minilm-l6", 32, 12, 256, 1500, 5e-5, "--objective contrast --learn.cut --learn.no-both "
                        "--training.rows 32", "sentence-transformers' trainer"),
 }  # fmt: skip
 MODEL = "--model.family t5 --model.width 256 --model.layers 6 --model.heads 4 --model.dropout 0.1"
