@@ -1,0 +1,98 @@
+"""Questions about this and that, which the folder of a firm hardly answers: what should be refused.
+
+    of("en") -> tuple[str, ...]      of("zh")
+
+They were written for this purpose and nothing is fitted to them. A folder about one of their subjects answers some of
+them, and then a refusal would be wrong: look at those that were not refused before you judge.
+"""
+
+ENGLISH = (
+    "How many strings does a cello have?",
+    "Which planet has the largest moon?",
+    "Who painted the ceiling of the Sistine Chapel?",
+    "At what temperature does lead melt?",
+    "How long is the coast of Norway?",
+    "What do koalas eat?",
+    "In which year did the Western Roman Empire end?",
+    "How do bees make honey?",
+    "What is the capital of Mongolia?",
+    "Who wrote The Brothers Karamazov?",
+    "How many players are there in a water polo team?",
+    "Why do leaves turn red in autumn?",
+    "Which river flows through Budapest?",
+    "How is blue cheese made?",
+    "What was the first film with sound?",
+    "How fast can a cheetah run?",
+    "Which element has the symbol W?",
+    "Who was the first woman to fly across the Atlantic alone?",
+    "How do you prune an apple tree?",
+    "What causes the northern lights?",
+    "Which language is spoken in Suriname?",
+    "How many bones has a newborn child?",
+    "When was the Suez Canal opened?",
+    "What is the difference between a crow and a raven?",
+    "Who composed the Goldberg Variations?",
+    "How deep is Lake Baikal?",
+    "Why is the sea salty?",
+    "What spices are in garam masala?",
+    "Which general crossed the Alps with elephants?",
+    "How do you tie a bowline?",
+    "What is the gestation period of an elephant?",
+    "Which country won the first football World Cup?",
+    "How old is the oldest living tree?",
+    "What are the ingredients of a hollandaise?",
+    "Who discovered penicillin?",
+    "How is silk obtained from silkworms?",
+    "What is the highest waterfall in the world?",
+    "When did women in Switzerland get the vote?",
+    "How many moves does a knight have in the corner of a chessboard?",
+    "Which vitamin prevents scurvy?",
+)
+
+CHINESE = (
+    "大提琴有几根弦？",
+    "哪颗行星的卫星最大？",
+    "西斯廷教堂的天顶画是谁画的？",
+    "铅的熔点是多少度？",
+    "长颈鹿每天睡多久？",
+    "考拉吃什么？",
+    "西罗马帝国是哪一年灭亡的？",
+    "蜜蜂怎样酿蜜？",
+    "蒙古国的首都是哪里？",
+    "《卡拉马佐夫兄弟》的作者是谁？",
+    "水球比赛每队上场几个人？",
+    "秋天树叶为什么会变红？",
+    "哪条河流经布达佩斯？",
+    "蓝纹奶酪是怎么做的？",
+    "第一部有声电影是哪一部？",
+    "猎豹跑得有多快？",
+    "钨的元素符号是什么？",
+    "红烧肉怎么做才不腻？",
+    "苹果树什么时候剪枝？",
+    "极光是怎么形成的？",
+    "苏里南讲什么语言？",
+    "新生儿有多少块骨头？",
+    "苏伊士运河哪一年通航？",
+    "乌鸦和渡鸦有什么区别？",
+    "《哥德堡变奏曲》是谁写的？",
+    "贝加尔湖有多深？",
+    "海水为什么是咸的？",
+    "端午节为什么吃粽子？",
+    "哪位将军带着大象翻过阿尔卑斯山？",
+    "围棋棋盘有多少个交叉点？",
+    "大象怀孕要多长时间？",
+    "第一届世界杯足球赛冠军是哪个国家？",
+    "世界上最高的瀑布在哪里？",
+    "青霉素是谁发现的？",
+    "蚕丝是怎么得到的？",
+    "景德镇的瓷器从哪个朝代开始出名？",
+    "哪种维生素可以防止坏血病？",
+    "唐朝一共有多少位皇帝？",
+    "黄山迎客松有多少年了？",
+    "二胡有几根弦？",
+)
+
+
+def of(language: str) -> tuple[str, ...]:
+    """The questions in a language: zh for Chinese, English in any other case."""
+    return CHINESE if language.startswith("zh") else ENGLISH
