@@ -41,6 +41,8 @@ class Document:
     """What steps changed in it: (reason, how often)."""
     split: str = ""
     """The part that it says itself to be of, "train" or "heldout"; "" where it says nothing."""
+    pages: tuple[tuple[int, int], ...] = ()
+    """Where the pages of a book begin in `text`, (character, number of the page), as it was read; it is not kept."""
 
 
 @dataclass(frozen=True)
@@ -94,4 +96,5 @@ def rewritten(document: Document, rewrite: Callable[[str], tuple[str, Mapping[st
     if (text, title, fields) == (document.text, document.title, document.fields):
         return document
     changes = Counter(dict(document.changes)) + counts
-    return replace(document, text=text, title=title, fields=fields, changes=tuple(sorted(changes.items())))
+    pages = document.pages if text == document.text else ()  # they may stand elsewhere now
+    return replace(document, text=text, title=title, fields=fields, changes=tuple(sorted(changes.items())), pages=pages)

@@ -39,7 +39,7 @@ SAMPLES, SAMPLE = 3, 400
 ROOM = "upwell.text.steps."
 EDGES = tuple(round(10 ** (1 + exponent / 4)) for exponent in range(25))  # 10 to 10 million characters
 PLAIN = Document("", "")
-NAMES = tuple(one.name for one in fields(Document))
+NAMES = tuple(one.name for one in fields(Document) if one.name != "pages")
 ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 Function = Callable[[Document], Document | Dropped]
 Suspects = Callable[[Sequence[Document]], Sequence[bool]]

@@ -9,12 +9,18 @@ from dataclasses import replace
 from upwell.text import Document
 
 LONG, PIECE = 100_000, 20_000
+Pages = tuple[tuple[int, int], ...]
 
 
 def divide(document: Document, size: int) -> list[Document]:
     """A document in pieces of about `size` characters, cut at paragraphs where there are any."""
     place, line = _place(document.source)
-    return [replace(document, text=text, source=f"{place}:{at}") for at, text in pieces([document.text], size, line)]
+    found, begin = [], 0
+    for at, text in pieces([document.text], size, line):
+        pages = _pages(document.pages, begin, begin + len(text))
+        found.append(replace(document, text=text, source=f"{place}:{at}", pages=pages))
+        begin += len(text)
+    return found
 
 
 def documents_of(document: Document) -> Iterator[Document]:
@@ -38,6 +44,12 @@ def pieces(blocks: Iterable[str], size: int = PIECE, line: int = 1) -> Iterator[
         rest = rest[place:]
     if rest:
         yield line, rest
+
+
+def _pages(pages: Pages, begin: int, end: int) -> Pages:
+    """The pages of the characters begin .. end, counted from begin."""
+    open_ = [(0, number) for start, number in pages if start <= begin][-1:]
+    return (*open_, *((start - begin, number) for start, number in pages if begin < start < end))
 
 
 def _place(source: str) -> tuple[str, int]:

@@ -19,10 +19,15 @@ def read(file: BinaryIO, name: str, settings) -> Iterator[Document | Fault]:
         pages.append(found["text"])
         title = found["title"]
     text = "\n\n".join(page for page in pages if page)
+    starts, at = [], 0
+    for number, page in enumerate(pages, start=1):
+        if page:
+            starts.append((at, number))
+            at += len(page) + 2
     if len(text) < LEAST:
         yield Fault(name, f"a PDF with {len(pages):,} pages and no text layer, expected text; recognise it first (OCR)")
         return
-    yield from documents_of(Document(text, name, title))
+    yield from documents_of(Document(text, name, title, pages=tuple(starts)))
 
 
 def parse(data: bytes, name: str, options: dict) -> Iterator[dict[str, Any]]:

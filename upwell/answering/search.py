@@ -1,0 +1,150 @@
+"""A question -> the passages that may answer it: found by their words and by their meaning, both ranks fused.
+
+    searcher = Searcher(index, encoder)
+    for hit in searcher.find("When are you open?", k=5, collections=["support"]): ...
+
+Each passage gets 1 / (fusion + rank) of each of the two lists, since their scores cannot be compared (reciprocal rank
+fusion, Cormack and others 2009). A cross-encoder, where there is one, reads the question together with each of the
+best `depth` and orders them anew. Several threads may ask at once. It writes no answer.
+"""
+
+import contextlib
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from ..errors import DataError, SettingsError, TooLong
+from . import Hit
+from . import encoder as encoders
+from .index import Index
+
+LONGEST = 10_000  # characters of a question
+MOST = 1_000  # passages that are given
+YES = ("1", "yes", "true", "relevant", "entailment", "LABEL_1")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How passages are found."""
+
+    k: int = 10
+    """Passages that are given."""
+    lexical: bool = True
+    """Search by words."""
+    dense: bool = True
+    """Search by meaning, where there is an encoder."""
+    depth: int = 50
+    """Passages of each list that are fused, and that a cross-encoder reads."""
+    fusion: int = 60
+    """How little the first ranks count for more than later ones."""
+
+    def __post_init__(self):
+        for name, low, high in (("k", 1, MOST), ("depth", 1, MOST), ("fusion", 1, 10_000)):
+            if not low <= getattr(self, name) <= high:
+                raise SettingsError(f"{name}: found {getattr(self, name)}, expected {low} to {high:,}")
+        if not self.lexical and not self.dense:
+            raise SettingsError("found neither lexical nor dense search, expected at least one of them")
+
+
+class Searcher:
+    """An index and the models that search it. cross: a Backend whose `classify` scores (question, passage)."""
+
+    def __init__(self, index: Index, encoder=None, cross=None, settings: Settings | None = None):
+        self.index, self.encoder, self.cross, self.settings = index, encoder, cross, settings or Settings()
+        if encoder is None and not self.settings.lexical:
+            raise SettingsError("found dense search alone without an encoder; name the one of the index")
+        if encoder is not None and self.settings.dense:
+            index.check(encoder)
+
+    def find(self, question: str, k: int | None = None, collections: Collection[str] | None = None) -> list[Hit]:
+        """The k best passages of these collections (None: of all), the best one first.
+
+        Raises DataError for an empty question, TooLong for one of more than LONGEST characters or of more tokens than
+        the encoder reads.
+        """
+        self.check(question)
+        wanted, s = self.settings.k if k is None else k, self.settings
+        if not 1 <= wanted <= MOST:
+            raise SettingsError(f"k: found {wanted}, expected 1 to {MOST:,}")
+        depth = max(wanted, s.depth)
+        vector = self._vector(question) if s.dense and self.encoder is not None else None
+        words = self.index.lexical(question, depth, collections) if s.lexical else []
+        meaning = [] if vector is None else self.index.nearest(vector, depth, collections)
+        best = self._fused([number for number, _ in words], [number for number, _ in meaning])
+        hits = self._hits(question, vector, best[:depth], dict(words), dict(meaning))
+        return (hits if self.cross is None else self._again(question, hits))[:wanted]
+
+    def check(self, question: str) -> None:
+        """Raises what `find` raises for a question that cannot be searched for."""
+        if not question.strip():
+            raise DataError("found an empty question, expected some words")
+        if len(question) > LONGEST:
+            raise TooLong(f"the question has {len(question):,} characters, expected at most {LONGEST:,}; ask in fewer")
+        if "\0" in question or not _is_writable(question):
+            raise DataError("the question holds a sign that no text can hold, expected Unicode; take it out")
+
+    def _vector(self, question: str) -> list[float]:
+        most = encoders.room(self.encoder)
+        size = 0 if most is None or len(question.encode()) < most else encoders.tokens(self.encoder, question)
+        if most is not None and size > most:
+            raise TooLong(f"the question has {size:,} tokens, but {self.encoder.name} reads at most {most:,}; ask in "
+                          "fewer words, or search by words alone")  # fmt: skip
+        return encoders.vectors(self.encoder, [question])[0]
+
+    def _fused(self, *lists: list[int]) -> list[tuple[int, float]]:
+        """(id, score) of all that stand in the lists, the best one first."""
+        scores: dict[int, float] = {}
+        for one in lists:
+            for rank, number in enumerate(one, start=1):
+                scores[number] = scores.get(number, 0.0) + 1 / (self.settings.fusion + rank)
+        return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
+
+    def _hits(self, question: str, vector, best: list[tuple[int, float]], words: dict[int, float],
+              meaning: dict[int, float]) -> list[Hit]:  # fmt: skip
+        """The passages with both scores, also of the list that did not find them."""
+        ids = [number for number, _ in best]
+        words = words | self.index.scores(question, [number for number in ids if number not in words])
+        if vector is not None:
+            meaning = meaning | self.index.cosines(vector, [number for number in ids if number not in meaning])
+        fused = dict(best)
+        return [Hit(one, fused[one.id], meaning.get(one.id, 0.0), words.get(one.id, 0.0))
+                for one in self.index.passages(ids)]  # fmt: skip
+
+    # ---- read again ----
+
+    def _again(self, question: str, hits: list[Hit]) -> list[Hit]:
+        """The best of them in the order in which the cross-encoder sees them."""
+        hits = hits[: self.settings.depth]
+        if not hits:
+            return []
+        said = self.cross.classify([(question, self._shortened(question, hit.passage.text)) for hit in hits])
+        scored = [replace(hit, score=_score(one)) for hit, one in zip(hits, said, strict=True)]
+        return sorted(scored, key=lambda hit: -hit.score)
+
+    def _shortened(self, question: str, text: str) -> str:
+        """As much of a passage as the cross-encoder reads beside the question; it is shown whole all the same."""
+        most = encoders.room(self.cross)
+        if most is None:
+            return text
+        left = most - encoders.tokens(self.cross, question) - 2  # what stands between the two
+        while text and encoders.tokens(self.cross, text) > max(left, 1):
+            text = text[: int(len(text) * 0.8)]
+        return text
+
+
+def _score(said: dict[str, float]) -> float:
+    """How well a passage answers, from what a model says of it: its number, or how sure it is of yes."""
+    if "value" in said or len(said) == 1:
+        value = said["value"] if "value" in said else next(iter(said.values()))
+        return float(value)
+    with contextlib.suppress(StopIteration):
+        return float(next(said[name] for name in YES if name in said))
+    raise SettingsError(f"the cross-encoder knows the labels {', '.join(said)}; expected one number, or a label of "
+                        f"{', '.join(YES)}")  # fmt: skip
+
+
+def _is_writable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
