@@ -362,7 +362,8 @@ def small(connect):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the kills are those of forked processes")
-def test_F6_an_index_killed_at_100_points_is_whole_and_the_same_command_goes_on(folder):
+@pytest.mark.parametrize("points, between", [(10, 1), pytest.param(100, 3, marks=pytest.mark.slow)])
+def test_F6_an_index_killed_at_100_points_is_whole_and_the_same_command_goes_on(folder, points, between):
     new = {f"texts/{name}": text for name, text in TEXTS.items()}
     write("gone.txt", "The xylophone stands by the river.")
     write("changed.txt", "The xylophone is old. " * 30)
@@ -377,10 +378,10 @@ def test_F6_an_index_killed_at_100_points_is_whole_and_the_same_command_goes_on(
     Path("old.json").write_text(json.dumps(old))
     Path("new.json").write_text(json.dumps(new))
     program = Path(__file__).with_name("killed.py")
-    done = subprocess.run([sys.executable, str(program), str(folder), "100"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, str(program), str(folder), str(points)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert told["whole"] == 100 and told["between"] > 3, "some kills fell between two steps"
+    assert told["whole"] == points and told["between"] > between, "some kills fell between two steps"
 
 
 def test_F6_what_a_killed_writer_left_behind_is_taken_away(folder):

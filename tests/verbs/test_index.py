@@ -1,0 +1,123 @@
+"""`upwell index` from the command line: made, brought up to date, listed, and what is wrong in one sentence."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.verbs.test_predict import model
+from upwell import cli
+from upwell.answering.index import Index
+
+
+@pytest.fixture
+def texts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("docs").mkdir()
+    Path("docs/hours.md").write_text("# Hours\n\nWe open at nine. Write to anna.berg@nordwind.de for more.\n")
+    Path("docs/river.txt").write_text("The river is wide.\n")
+    return tmp_path
+
+
+def run(*words: str) -> int:
+    return cli.main(["index", *words])
+
+
+def told(capsys) -> dict:
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_same_command_makes_an_index_and_brings_it_up_to_date(texts, capsys):
+    assert run("docs", "--encoder", "none") == 0
+    shown = capsys.readouterr()
+    rows = [line.strip("│").split("│") for line in shown.out.splitlines() if line.startswith("│")]
+    found = {name.strip(): value.strip() for name, value in rows}
+    assert (found["added"], found["all documents"], found["all passages"], found["encoder"]) == ("2", "2", "2", "none")
+    assert 'upwell ask "..."' in shown.err
+    Path("docs/river.txt").write_text("The lake is deep.\n")
+    Path("docs/new.txt").write_text("A bridge.\n")
+    assert run("docs", "--encoder", "none", "--json") == 0
+    found = told(capsys)
+    assert (found["added"], found["changed"], found["removed"], found["same"]) == (1, 1, 0, 1)
+    assert found["all_documents"] == found["all_passages"] == 3 and found["bytes"] > 0 and found["encoder"] == ""
+
+
+def test_vectors_come_from_a_folder_and_later_calls_take_the_index_s_own(texts, capsys):
+    encoder = model(texts / "vectors", "embed")
+    assert run("docs", "--encoder", str(encoder), "--json") == 0
+    assert told(capsys)["encoder"] == encoder.name
+    Path("docs/new.txt").write_text("A bridge over the river.\n")
+    assert run("docs", "--json") == 0
+    found = told(capsys)
+    assert found["encoder"] == encoder.name and found["added"] == 1
+    with Index.open("index") as index:
+        assert index.encoder_folder == str(encoder.absolute()) and len(index._load().vectors) == 3
+    assert run("docs", "--encoder", "none") == 2
+    assert f"its vectors come from {encoder.name}" in capsys.readouterr().err
+
+
+def test_a_model_without_vectors_is_told(texts, capsys):
+    assert run("docs", "--encoder", str(model(texts / "labels", "classify", ("no", "yes")))) == 2
+    assert "has no embeddings" in capsys.readouterr().err
+
+
+def test_documents_are_listed_and_removed_by_name(texts, capsys):
+    assert run("docs", "--encoder", "none", "--collection", "support") == 0
+    capsys.readouterr()
+    assert run("--list", "--json") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["source"], one["collection"]) for one in lines] == [("docs/hours.md", "support"),
+                                                                     ("docs/river.txt", "support")]  # fmt: skip
+    assert run("--remove", "docs/river.txt") == 2 and "found no document docs/river.txt" in capsys.readouterr().err
+    assert run("--remove", "docs/river.txt", "--collection", "support", "--list") == 0
+    shown = capsys.readouterr()
+    assert "1 documents" in shown.err and "docs/hours.md" in shown.out and "river" not in shown.out
+
+
+def test_personal_data_stays_unless_it_is_asked_to_be_masked(texts, capsys):
+    assert run("docs", "--encoder", "none") == 0
+    with Index.open("index") as index:
+        assert "anna.berg@nordwind.de" in index.text(index.documents()[0].id)
+    assert run("docs", "--encoder", "none", "--personal", "mask") == 0
+    with Index.open("index") as index:
+        text = index.text(index.documents()[0].id)
+        assert "anna" not in text and "<EMAIL>" in text
+    assert not [one.name for one in Path("index").iterdir() if b"anna.berg" in one.read_bytes()]
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_is_indexed(texts, capsys):
+    Path("docs/broken.pdf").write_bytes(b"%PDF-1.4 no more")
+    assert run("docs", "--encoder", "none") == 2
+    shown = capsys.readouterr()
+    assert "broken.pdf" in shown.err and "all documents" in shown.out and "Traceback" not in shown.err
+    assert run("docs", "--encoder", "none", "--skip-unreadable") == 0
+    assert "passed over" in capsys.readouterr().err
+
+
+def test_chinese_under_an_english_encoder_is_told(texts, capsys, monkeypatch):
+    from upwell.verbs import index as verb
+
+    Path("docs/zh.txt").write_text("图书馆早上九点开门，晚上六点关门。", encoding="utf-8")
+    encoder = model(texts / "vectors", "embed")
+    monkeypatch.setattr(verb, "DEFAULT", encoder.name)
+    assert run("docs", "--encoder", str(encoder)) == 0
+    assert "embed-en-zh" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words, said", [
+    ([], "nothing to do"),
+    (["nowhere"], "does not exist"),
+    (["empty", "--encoder", "none"], "holds no files"),
+    (["--list"], "found no index there"),
+    (["--remove", "x"], "found no index there"),
+    (["docs", "--encoder", "no/such/model"], "no such folder"),
+    (["docs", "--encoder", "x", "--base-url", "http://127.0.0.1:9", "--model", "m"], "both --encoder and --base-url"),
+    (["docs", "--encoder", "none", "--out", "docs/river.txt"], "no folder can be made"),
+])  # fmt: skip
+def test_what_cannot_be_is_one_sentence(texts, words, said, capsys):
+    os.mkdir("empty")
+    assert run(*words) == 2
+    error = capsys.readouterr().err
+    assert said in error and "Traceback" not in error
+    assert not Path("index").exists()

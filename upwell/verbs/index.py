@@ -1,0 +1,218 @@
+"""Make an index of texts that questions are answered from, or bring it up to date with them.
+
+Reads folders, files, globs, archives and standard input (-) in every format that `upwell prepare` reads. The same
+command again takes what is new, changes what has changed and takes out what is gone below the same paths; a run that
+was stopped goes on. Passages are found by their words, in any language, and by their meaning, where there is an
+encoder: minilm-l6 (English), what `upwell recipe embed-en-zh` makes (English and Chinese), any other that gives
+vectors, or a server's. Documents are kept as they are, personal data in them too, since answers quote them; with
+--personal mask what has a form (e-mail addresses, phone numbers, cards ...) is masked before it is stored.
+
+Examples:
+    upwell index docs
+    upwell index handbook.pdf "notes/**/*.md" --out index --collection support
+    upwell index docs --encoder runs/embed-en-zh/model
+    upwell index docs --encoder none
+    upwell index --out index --list
+    upwell index --out index --remove docs/old.md
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from upwell import terminal
+from upwell.errors import CheckpointError, DataError, SettingsError
+from upwell.text import sources
+from upwell.text.faults import Faults
+
+DEFAULT = "minilm-l6"
+NONE = "none"
+SAMPLE = 200  # passages that are looked at for their language
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which texts, into which index, and by which encoder."""
+
+    paths: Positional[tuple[Path, ...]] = ()
+    """Folders, files, globs, archives; - for standard input."""
+    out: Path = Path("index")
+    """The folder of the index."""
+    encoder: str = ""
+    """What makes the vectors: a folder, the name of a model that was fetched, or none; default: the index's own, and
+    of a new one minilm-l6."""
+    collection: str = ""
+    """The part of the index that these texts belong to; keys of `upwell serve` may be for some collections alone."""
+    remove: tuple[str, ...] = ()
+    """Documents, files or folders to take out, by the names that --list shows."""
+    list: bool = False
+    """Show what the index holds."""
+    keep: bool = False
+    """Leave in what is gone below the paths."""
+    personal: Literal["keep", "mask"] = "keep"
+    """Store the documents as they are, or with their personal data masked (<EMAIL> ...); see docs/privacy.md."""
+    skip_unreadable: bool = False
+    """Go on without what cannot be read, instead of ending with an error when all else is in the index."""
+    max_errors: int = 20
+    """How many of the files that cannot be read are listed one by one."""
+    json: bool = False
+    """One JSON object instead of a table; of --list one a document, on a line."""
+    base_url: str | None = None
+    """A server that makes the vectors, for example http://127.0.0.1:8000/v1; its key comes from UPWELL_API_KEY."""
+    model: str | None = None
+    """The name of the server's model."""
+    device: str = "auto"
+    """Where the encoder works: auto, cpu, cuda or mps."""
+    reading: sources.Settings = field(default_factory=sources.Settings)
+    """How files are read, and what is refused for safety."""
+
+    def __post_init__(self):
+        if not (self.paths or self.remove or self.list):
+            raise SettingsError("found nothing to do, expected folders or files, --remove or --list")
+        if (self.base_url is None) != (self.model is None):
+            raise SettingsError("--base-url and --model go together: the server's address and the name of its model")
+        if self.base_url is not None and self.encoder:
+            raise SettingsError("found both --encoder and --base-url, expected one of them")
+        if self.max_errors < 1:
+            raise SettingsError(f"max_errors: found {self.max_errors}, expected 1 or more")
+
+
+def main(settings: Settings) -> None:
+    from upwell.answering.index import Index
+
+    if settings.remove:
+        with Index.open(settings.out) as index:
+            remove(settings, index)
+    faults = update(settings) if settings.paths else None
+    if settings.list:
+        with Index.open(settings.out) as index:
+            show(settings, index)
+    if faults is not None:
+        told(settings, faults)
+
+
+def remove(settings: Settings, index) -> None:
+    """Take documents out; DataError where there is none of the name."""
+    for source in settings.remove:
+        count = index.remove(source, settings.collection)
+        if not count:
+            where = f" in the collection {settings.collection}" if settings.collection else ""
+            raise DataError(f"{settings.out}: found no document {source}{where}; --list shows their names")
+        terminal.say(f"{count:,} documents of {source} are out of the index")
+
+
+def update(settings: Settings) -> Faults:
+    """Bring the index up to date; what could not be read."""
+    from upwell.answering.index import Index
+
+    if not settings.out.is_dir():
+        sources.list_files(settings.paths)  # what is not there is told before a folder is made and a model opened
+    encoder = opened(settings)
+    try:
+        with Index.open(settings.out, encoder=encoder, create=True) as index:
+            step = masking() if settings.personal == "mask" else None
+            with terminal.Progress("index, %", 100) as bar:
+                report = index.update(
+                    settings.paths, settings.collection, terminal.note,
+                    lambda done, total, made: bar.update(100 * done / total, {"passages": f"{made:,}"}),
+                    not settings.keep, settings.reading, step, settings.personal,
+                )  # fmt: skip
+            finished(settings, index, report)
+    finally:
+        if encoder is not None:
+            encoder.close()
+    faults = Faults(settings.max_errors)
+    for fault in report.faults:
+        faults.add(fault)
+    return faults
+
+
+def opened(settings: Settings):
+    """The encoder: the one that is named, the index's own, minilm-l6 for a new index; None for none."""
+    from upwell.verbs._models import Which, open_backend
+
+    if settings.base_url is not None:
+        return open_backend(Which(base_url=settings.base_url, model=settings.model)).backend
+    name = settings.encoder or own_encoder(settings.out)
+    if name == NONE:
+        return None
+    try:
+        return open_backend(Which(folder=Path(name), device=settings.device)).backend
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; or `--encoder none` searches by words alone") from None
+
+
+def own_encoder(out: Path) -> str:
+    """The encoder of an index that is there: where it lay, else its name."""
+    from upwell.answering import tables
+    from upwell.answering.index import Index
+
+    if not (out / tables.NAME).is_file():
+        return DEFAULT
+    with Index.open(out) as index:
+        if not index.count:
+            return DEFAULT
+        folder = index.encoder_folder
+        return folder if folder and Path(folder).is_dir() else index.encoder_name or NONE
+
+
+def masking():
+    """The step that masks personal data."""
+    from upwell.text.steps import privacy
+
+    return privacy.step(privacy.Settings())
+
+
+def finished(settings: Settings, index, report) -> None:
+    """What became of the texts, and how to go on."""
+    size = sum(path.stat().st_size for path in settings.out.iterdir() if path.is_file())
+    documents = len(index.documents())
+    if settings.json:
+        counts = {name: value for name, value in report._asdict().items() if name != "faults"}
+        faults = [str(fault) for fault in report.faults]
+        print(json.dumps({"index": str(settings.out), "encoder": index.encoder_name, **counts, "faults": faults,
+                          "all_documents": documents, "all_passages": index.count, "bytes": size},
+                         ensure_ascii=False), flush=True)  # fmt: skip
+        return
+    counts = [(name, getattr(report, name)) for name in ("added", "changed", "removed", "same", "empty")]
+    rows = [(name, f"{count:,}") for name, count in counts if count or name in ("added", "same")]
+    rows += [("all documents", f"{documents:,}"), ("all passages", f"{index.count:,}"), ("MB", f"{size / 1e6:.1f}"),
+             ("encoder", index.encoder_name or NONE)]  # fmt: skip
+    terminal.table(str(settings.out), ("documents", ""), rows)
+    if index.encoder_name == DEFAULT and is_chinese(index):
+        terminal.warn(f"Many passages are Chinese, and {DEFAULT} has learnt English alone: they are found by their "
+                      "words only. `upwell recipe embed-en-zh` makes an encoder of both languages.")  # fmt: skip
+    out = "" if settings.out == Path("index") else f" --index {settings.out}"
+    terminal.say(f'Ask it: upwell ask "..."{out}')
+
+
+def is_chinese(index) -> bool:
+    """Whether at least a tenth of its newest passages are Chinese."""
+    from upwell.answering.passages import HAN
+
+    texts = [one.text for one in index.passages(index.newest(SAMPLE))]
+    return 10 * sum(len(HAN.findall(text)) > 0.3 * len(text) for text in texts) >= max(len(texts), 1)
+
+
+def show(settings: Settings, index) -> None:
+    """The documents of an index."""
+    found = index.documents(settings.collection or None)
+    if settings.json:
+        for one in found:
+            print(json.dumps(one._asdict(), ensure_ascii=False), flush=True)
+        return
+    rows = [(one.source, one.title, one.collection, f"{one.characters:,}", f"{one.passages:,}") for one in found]
+    terminal.table(f"{settings.out}, encoder {index.encoder_name or NONE}",
+                   ("document", "title", "collection", "characters", "passages"), rows)  # fmt: skip
+
+
+def told(settings: Settings, faults: Faults) -> None:
+    """DataError with what could not be read, or a warning where that may be."""
+    if not faults.count:
+        return
+    if not settings.skip_unreadable:
+        raise faults.error()
+    terminal.warn(f"{faults.count:,} files or lines could not be read and were passed over.")
