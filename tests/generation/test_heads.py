@@ -8,7 +8,9 @@ import transformers
 
 from tests.verbs.test_predict import TEXTS, model
 from upwell.errors import DataError, UpwellError
-from upwell.generation.backend import Local
+from upwell.evaluation.predict import Asked, Predictor
+from upwell.generation.backend import Local, Remote
+from upwell.model import hub
 from upwell.verbs._models import Which, open_backend
 
 
@@ -66,6 +68,25 @@ def test_labels_and_pairs_are_those_of_transformers(labels):
             wanted = theirs(**given).logits.softmax(-1).tolist()
         found = [[one[name] for name in "abc"] for one in backend.classify(some)]
         torch.testing.assert_close(torch.tensor(found), torch.tensor(wanted), atol=1e-5, rtol=1e-4)
+
+
+def test_answers_in_texts_are_those_of_the_predictor(tmp_path, vectors):
+    folder = model(tmp_path / "spans", "span")
+    backend = open_backend(Which(folder=folder)).backend
+    try:
+        pairs = [("Where ?", one) for one in TEXTS]
+        found = backend.spans(pairs)
+        for (question, text), one in zip(pairs, found, strict=True):
+            (wanted,) = Predictor(hub.load(folder, dtype=torch.float32))([Asked(question, text)])
+            assert one == {name: wanted[name] for name in ("answer", "score", "start", "end")}
+            assert text[one["start"] : one["end"]] == one["answer"]
+        with pytest.raises(DataError, match="a question without a text"):
+            backend.spans([("Where ?", " ")])
+    finally:
+        backend.close()
+    for other in (vectors[1], Remote("http://127.0.0.1:1/v1", "m")):
+        with pytest.raises(UpwellError, match="take a model"):
+            other.spans(pairs)
 
 
 def test_what_a_head_cannot_do_is_said(vectors, labels):

@@ -44,6 +44,9 @@ class Backend(Protocol):
     def classify(self, texts: Sequence[str | tuple[str, str]]) -> list[dict[str, float]]:
         """How sure it is of each label, of each text or pair of texts."""
 
+    def spans(self, pairs: Sequence[tuple[str, str]]) -> list[dict]:
+        """The answer to each question in the text beside it: answer ("" for none), score, start and end in the text."""
+
     def close(self) -> None:
         """Free what it holds."""
 
@@ -133,6 +136,11 @@ class Local:
         """The probability of each label; of a head that gives a number that number, as "value"."""
         found = self._said(texts, "classify", "knows no labels")
         return [one["scores"] if "scores" in one else {"value": one["value"]} for one in found]
+
+    def spans(self, pairs: Sequence[tuple[str, str]]) -> list[dict]:
+        """The likeliest answer of each (question, text): answer ("" for none), score (its probability), start, end."""
+        found = self._said(pairs, "span", "finds no answers in texts")
+        return [{name: one[name] for name in ("answer", "score", "start", "end")} for one in found]
 
     def _said(self, texts: Sequence, kind: str, lacks: str) -> list[dict]:
         if self.reader is None or self.config.head.kind != kind:

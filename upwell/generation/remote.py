@@ -62,6 +62,10 @@ class Remote:
         """OpenAI's language has no words for labels of one's own."""
         raise UpwellError(f"{self.name}: a server of OpenAI's language gives no labels; take a model's folder")
 
+    def spans(self, pairs) -> list[dict]:
+        """OpenAI's language has no words for places in a text."""
+        raise UpwellError(f"{self.name}: a server of OpenAI's language says no places in a text; take a model's folder")
+
     def close(self) -> None:
         """Nothing is held between requests."""
 
