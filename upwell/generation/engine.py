@@ -21,6 +21,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..errors import ServiceError
+from ..model.cache import kept_as
+from ..model.lasting import Lasting
+from . import graphs
 from .jobs import Job, Line, memory_is_full
 from .prefixes import Prefixes
 from .session import Session, check_prompts, check_sources
@@ -30,6 +33,7 @@ from .turns import Turns
 PREFILL = 4096   # tokens, padding included, that are read at most at once for new requests, so that others wait little
 PIECE = 512      # tokens of a long prompt that are read between two steps of the others
 REMEMBER = 1 << 28  # bytes of what was read before, for prompts that begin alike
+PLACES = 1024  # tokens of each row that lasting memory has room for at first
 
 
 def run(strategy: Search, session: Session) -> list[Found]:
@@ -82,16 +86,21 @@ class Engine:
     remember    bytes for what was read before: a prompt that begins as another one did is read from there on
     deterministic  what a request gets does not depend on the others; it remembers nothing then
     turns       the thread that it shares with other engines; default: one of its own
+    record      how steps of one token are recorded (see graphs); default: as CUDA graphs on such a GPU, else not at all
     """
 
     def __init__(self, model, rows: int = 16, waiting: int = 256, remember: int = REMEMBER,
-                 deterministic: bool = False, turns: Turns | None = None):  # fmt: skip
+                 deterministic: bool = False, turns: Turns | None = None, record: Callable | None = None):  # fmt: skip
         self.model, self.rows, self.deterministic = model, rows, deterministic
         self.prefixes = Prefixes(0 if deterministic else remember)
         self._filling = 0                       # rows of the session that nobody asked for, behind all others
         self.running: list[Job] = []            # in the order of their rows in the session
         self.reading: deque[tuple[Job, Session]] = deque()  # long prompts, a piece of the first one at a time
         self._session: Session | None = None
+        if record is None and model.device.type == "cuda":
+            record = graphs.cuda_graph
+        self._record = record if graphs.possible(model.config) and not deterministic else None
+        self._recorded: graphs.Recorded | None = None
         self._line, self._calls, self._closing = Line(waiting), deque(), False
         self._turns = turns or Turns()
         self._wake = self._turns.wake
@@ -243,7 +252,7 @@ class Engine:
                 self._session.leave(self._filling)
                 self._filling = 0
                 self._session.join(session)
-            self._session = self._session or session
+            self._session = self._session or self._settled(session)
         except Exception as error:
             for job in jobs:
                 job.fail(error)
@@ -252,6 +261,18 @@ class Engine:
         for job, part in zip(jobs, given, strict=True):
             job.seen = list(job.prompt) if job.source is None else None
             job.start(part)
+
+    def _settled(self, session: Session) -> Session:
+        """The session of all others to come; where steps are recorded its rows lie in memory that outlasts it."""
+        if self._record is None:
+            return session
+        if self._recorded is None:
+            model = self.model
+            kept = kept_as(model.config, model.device, model.dtype)
+            ground = Lasting(model.config, self.rows, PLACES, model.device, kept)
+            self._recorded = graphs.Recorded(model, ground, self._record)
+        session.settle(self._recorded)
+        return session
 
     def _remember(self, ids: list[int], session: Session, row: int, adapter: int) -> None:
         """Keep what a row has read; where there is no memory for that, nothing is remembered for now."""

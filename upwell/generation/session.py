@@ -31,6 +31,7 @@ class Session:
                  sources: Sequence[Sequence[int]] | None = None, hidden: bool = False, known: Sequence = (),
                  whole: bool = True, adapters: Sequence[int] | None = None):  # fmt: skip
         self.model, self.keeps, self.hidden, self.logits = model, hidden, None, None
+        self.recorded = None
         if prompts is None:
             prompts = [[model.config.start]] * len(sources or ())
         check_prompts(prompts, model.config.context, model.config.vocab)
@@ -108,6 +109,10 @@ class Session:
         self.hidden = None
         if hasattr(self.model, "choice"):
             self.model.choice.rows = self.adapters
+        if self.recorded is not None and not self.keeps and self.adapters is None and lengths is None:
+            found = self.recorded(ids) if last and ids.shape[1] == 1 else None
+            if found is not None:
+                return found
         if not self.keeps:
             return self.model(ids, cache=self.cache, lengths=lengths, last=last, **about).float()
         x = self.hidden = self.model.hidden(ids, cache=self.cache, lengths=lengths, **about)
@@ -115,6 +120,13 @@ class Session:
             at = torch.full((len(ids),), ids.shape[1], device=ids.device) if lengths is None else lengths
             x = x[torch.arange(len(ids), device=ids.device), at - 1]
         return self.model.read_out(x, ids).float()
+
+    @torch.inference_mode()
+    def settle(self, recorded) -> None:
+        """Its rows lie in the memory of recorded steps (graphs.Recorded) from now on, in the place of all others."""
+        recorded.cache.empty()
+        recorded.cache.join(self.cache)
+        self.cache, self.recorded = recorded.cache, recorded
 
     @torch.inference_mode()
     def join(self, other: "Session") -> None:

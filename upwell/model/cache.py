@@ -120,7 +120,7 @@ class Cache:
     def reorder(self, parents: Tensor) -> None:
         """Row i becomes a copy of row parents[i]; rows may be doubled or dropped. parents: (new rows,) int64."""
         if len(parents) != self.rows:
-            self.map(lambda part, _: part.index_select(0, parents))
+            self._choose(parents)
         else:
             changed = (parents != torch.arange(self.rows, device=parents.device)).nonzero().flatten()
             if not len(changed):
@@ -130,6 +130,10 @@ class Cache:
         self.lengths = self.lengths[parents]
         self.longest = int(self.lengths.max()) if len(parents) else 0
         self.even = not len(parents) or self.longest == int(self.lengths.min())
+
+    def _choose(self, parents: Tensor) -> None:
+        """Other rows, as many as there are parents."""
+        self.map(lambda part, _: part.index_select(0, parents))
 
     def _move(self, sources: Tensor, rows: Tensor) -> None:
         """These rows become copies of those, as far as anything stands in them."""
@@ -177,17 +181,21 @@ class Cache:
 
     def join(self, other: "Cache") -> None:
         """Take over the rows of another cache of this model; they stand behind the own ones."""
+        self._take(other)
+        self._join_other(other)
+        self.even = self.even and other.even and (not self.rows or self.longest == other.longest)
+        self.longest = max(self.longest, other.longest)
+        self.lengths = torch.cat([self.lengths, other.lengths])
+        beyond = self.about.max() + 1 if len(self.about) else 0
+        self.about, self._table = torch.cat([self.about, other.about + beyond]), None
+
+    def _take(self, other: "Cache") -> None:
+        """Keys and values of another cache behind the own ones."""
         widest = max(self.capacity, other.capacity)
         self._widen(widest)
         other._widen(widest)
         both = zip(self.keys, other.keys, strict=True), zip(self.values, other.values, strict=True)
         self.keys, self.values = ([torch.cat(pair) for pair in pairs] for pairs in both)
-        self._join_other(other)
-        self.even = self.even and other.even and self.longest == other.longest
-        self.longest = max(self.longest, other.longest)
-        self.lengths = torch.cat([self.lengths, other.lengths])
-        beyond = self.about.max() + 1 if len(self.about) else 0
-        self.about, self._table = torch.cat([self.about, other.about + beyond]), None
 
     def _join_other(self, other: "Cache") -> None:
         """The encoder's texts side by side, the shorter ones padded."""
