@@ -16,7 +16,7 @@ from ..errors import UpwellError
 from ..model import lora
 from . import blocks, compiling, optim, precision, schedule
 from .averaging import Average
-from .memory import keep_freed_memory
+from .memory import Bounded, keep_freed_memory
 from .parallel import Alone
 from .settings import Settings
 from .state import State
@@ -66,7 +66,7 @@ def train(
     Unsound names the step and the samples whose loss or gradient is not a number, or jumps; the state is then as before
     that step, worth keeping.
     """
-    keep_freed_memory()
+    bounded = Bounded() if keep_freed_memory() else lambda: None
     group = group or Alone()
     dressed(state, s, dtype)
     pass_through = Pass(state, objective, options, s, dtype, group)
@@ -84,6 +84,7 @@ def train(
             done = pass_through(batch_of(state.step), (s.seed * 1_000_003 + state.step) * group.size + group.rank)
             check(done, state, s)
             factor = update(state, s, done)
+            bounded()
             state.seconds += time.perf_counter() - begin
             report = Report(state.step, done.loss, done.norm, factor, state.tokens, state.seconds, done.terms)
             for n, function in every:
