@@ -3,7 +3,8 @@
 The child has limits of memory (where the system knows them) and of time for each document, opens no connection and
 starts no program; when a parser hangs or crashes it dies, that one file is a fault, and a new child takes its place.
 One child serves one process for as long as that lives, so it is started once. A format is a file of readers/ with
-`parse(data, name, options) -> Iterator[dict]`; what it raises becomes a fault.
+`parse(data, name, options) -> Iterator[dict | bytes]`; what it raises becomes a fault. Another room has a Child of its
+own with a Parsers of its own. What crosses the pipes is JSON and bytes.
 """
 
 import contextlib
@@ -18,13 +19,28 @@ import sys
 import time
 import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from upwell.errors import ServiceError
 from upwell.text.encodings import Unreadable
 
 LENGTH = struct.Struct("<Q")
 FORBIDDEN = ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
+
+
+@dataclass(frozen=True)
+class Parsers:
+    """Where the parsers of a child are, and what helps where one needs more than it may have."""
+
+    module: str = "upwell.text.readers.{}"
+    """What has `parse`; {} is the format."""
+    longer: str = "take it out or raise --reading.seconds"
+    larger: str = "take it out or raise --reading.memory"
+
+
+READERS = Parsers()
 
 
 def parse(form: str, name: str, data: bytes, settings, options: dict | None = None) -> Iterator[dict[str, Any]]:
@@ -49,26 +65,25 @@ def _child(process: int, memory: int, seconds: float) -> "Child":
 
 
 class Child:
-    """A process that parses. memory: bytes; seconds: for one document."""
+    """A process that parses, for one thread at a time. memory: bytes; seconds: for one document."""
 
-    def __init__(self, memory: int, seconds: float):
-        self.memory, self.seconds = memory, seconds
+    def __init__(self, memory: int, seconds: float, parsers: Parsers = READERS):
+        self.memory, self.seconds, self.parsers = memory, seconds, parsers
         self.running: list[subprocess.Popen] = []
         weakref.finalize(self, _end, self.running)  # also when this process ends
 
-    def parse(self, form: str, name: str, data: bytes, options: dict) -> Iterator[dict[str, Any]]:
-        request = {"form": form, "name": name, "options": options, "seconds": self.seconds}
+    def parse(self, form: str, name: str, data: bytes, options: dict) -> Iterator[Any]:
+        request = {"module": self.parsers.module.format(form), "form": form, "name": name, "options": options,
+                   "seconds": self.seconds}  # fmt: skip
         started, whole = time.monotonic(), False
         try:
             self._send(request, data)
-            while (answer := _receive(self.running[0].stdout)) is not None:
-                found = json.loads(answer.decode("utf-8", "surrogatepass"))
-                if "found" not in found:
+            while (answer := self._answer()) is not None:
+                if "found" not in answer:
                     whole = True
-                    if "fault" in found:
-                        raise Unreadable(found["fault"], found.get("line", 0))
+                    self._refuse(answer)
                     return
-                yield found["found"]
+                yield answer["found"]
                 started = time.monotonic()
             raise Unreadable(self._death(form, time.monotonic() - started))
         finally:
@@ -78,6 +93,26 @@ class Child:
     def close(self) -> None:
         """End the child, whatever it does."""
         _end(self.running)
+
+    def _answer(self) -> dict | None:
+        """The next one; None where the child is gone."""
+        head = _receive(self.running[0].stdout)
+        if head is None:
+            return None
+        answer = json.loads(head.decode("utf-8", "surrogatepass"))
+        if "bytes" not in answer:
+            return answer
+        data = _receive(self.running[0].stdout)
+        return None if data is None else {"found": data}
+
+    def _refuse(self, answer: dict) -> None:
+        """Raise what an answer says that went wrong."""
+        if "missing" in answer:
+            raise ServiceError(answer["missing"])
+        if "memory" in answer:
+            raise Unreadable(f"needs more memory than it may have, expected a smaller file; {self.parsers.larger}")
+        if "fault" in answer:
+            raise Unreadable(answer["fault"], answer.get("line", 0))
 
     def _send(self, request: dict, data: bytes) -> None:
         for fresh in (False, True):
@@ -98,8 +133,7 @@ class Child:
         except subprocess.TimeoutExpired:
             code = None
         if seconds >= self.seconds:
-            return (f"parsing it as {form} took longer than {self.seconds:g} seconds; take it out or raise "
-                    "--reading.seconds")  # fmt: skip
+            return f"parsing it as {form} took longer than {self.seconds:g} seconds; {self.parsers.longer}"
         return f"the parser of {form} crashed (exit code {code}), expected a whole file or one that needs less memory"
 
 
@@ -153,32 +187,39 @@ def _serve(memory: int) -> None:
         if data is None:
             return
         for answer in _answers(json.loads(request), data):
-            _write(answers, json.dumps(answer, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+            content = answer.get("found")
+            if isinstance(content, bytes):
+                _write(answers, b'{"bytes": true}')
+                _write(answers, content)
+            else:
+                _write(answers, json.dumps(answer, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def _answers(request: dict, data: bytes) -> Iterator[dict]:
+    """{"found": what the parser gives} again and again, then {"end"}, or what went wrong."""
     try:
         for found in _in_time(request, data):
             yield {"found": found}
         yield {"end": True}
     except Unreadable as error:
         yield {"fault": str(error), "line": error.line}
+    except ServiceError as error:
+        yield {"missing": str(error)}
     except ImportError as error:
         yield {"fault": f"{request['form']} needs {error.name}, which is not here; pip install 'upwell[formats]'"}
     except MemoryError:
-        yield {"fault": "needs more memory than it may have, expected a smaller file; take it out or raise "
-                        "--reading.memory"}  # fmt: skip
+        yield {"memory": True}
     except Exception as error:  # a library that meets broken data may raise anything
         text = " ".join(str(error).split())[:200]
         yield {"fault": f"cannot be read as {request['form']}: {text or type(error).__name__}"}
 
 
-def _in_time(request: dict, data: bytes) -> Iterator[dict]:
+def _in_time(request: dict, data: bytes) -> Iterator[dict | bytes]:
     """What the parser finds; the process ends itself when the next find takes too long."""
     seconds = request["seconds"]
     faulthandler.dump_traceback_later(seconds, exit=True)
     try:
-        parser = importlib.import_module(f"upwell.text.readers.{request['form']}")
+        parser = importlib.import_module(request["module"])
         for found in parser.parse(data, request["name"], request["options"]):
             faulthandler.cancel_dump_traceback_later()  # the other side may take its time
             yield found

@@ -7,9 +7,12 @@
     inline      formatting inside a segment, on the right words of the translation
     glossary    terms that must, or must not, be translated
     memory      what was translated before
+    answer      what a model says, tidied; loops
+    backwards   how much of a source comes back from its translation
     translator  texts and segments through all of these
     typing      a text that is still being typed
     documents   files: progress, going on after a stop, both languages side by side
+    apart       files read and written in a child process
     formats/    one file a format: SUFFIXES, read(data, name) -> Opened
 
 The room sees a model as a generation.backend.Backend. A document that came back untranslated is an error.

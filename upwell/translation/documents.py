@@ -10,6 +10,7 @@ is whole until then. A file of which less than half of the segments changed came
 import html
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +20,7 @@ from .. import plugs
 from ..atomic import write_file
 from ..errors import DataError
 from ..text.encodings import Unreadable
-from . import Code, Opened, Parts, text_of
+from . import Opened, Parts, apart, text_of
 from .translator import LOW, Made, Translator
 
 BATCH = 32  # segments that are translated and kept at once
@@ -63,12 +64,24 @@ def suffixes() -> list[str]:
 
 
 def opened(data: bytes, path: Path) -> Opened:
-    """The segments of a file. DataError, with its place, where it cannot be read."""
+    """The segments of a file, read and written in a child process. DataError, with its place, where that cannot be."""
+    with said(path):
+        whole = apart.opened(data, format_of(path).__name__.rpartition(".")[2], path.name)
+
+    def write(written: list[Parts]) -> bytes:
+        with said(path):
+            return whole.write(written)
+
+    return Opened(whole.segments, write)
+
+
+@contextmanager
+def said(path: Path) -> Iterator[None]:
+    """What is wrong with a file, with its name."""
     try:
-        return format_of(path).read(data, path.name)
+        yield
     except Unreadable as error:
-        place = f"{path}:{error.line}" if getattr(error, "line", 0) else str(path)
-        raise DataError(f"{place}: {error}") from None
+        raise DataError(f"{path}:{error.line}: {error}" if error.line else f"{path}: {error}") from None
 
 
 def translate_file(translator: Translator, path: Path, out: Path, source: str, target: str,
@@ -127,7 +140,8 @@ def _check_changed(report: Report, translator: Translator) -> None:
 def _key(data: bytes, translator: Translator, source: str, target: str) -> str:
     """What the kept segments belong to: this file, model, languages and terms."""
     terms = sorted(translator.settings.glossary.terms.values())
-    about = json.dumps([translator.asking.name, source, target, terms, translator.settings.beams])
+    how = translator.settings
+    about = json.dumps([translator.asking.name, source, target, terms, how.beams, how.round_trip])
     return sha256(data + about.encode()).hexdigest()
 
 
@@ -151,8 +165,7 @@ class Journal:
                 parts, made = json.loads(line)
             except ValueError:
                 break
-            kept = tuple(part if isinstance(part, str) else Code(*part) for part in parts)
-            found.append((kept, Made(made[0], made[1], made[2], made[3])))
+            found.append((apart.parts_of(parts), Made(made[0], made[1], made[2], made[3])))
         return found
 
     def __enter__(self) -> "Journal":

@@ -24,11 +24,21 @@ def entries(data: bytes, wanted: Callable[[list[str]], list[str]], what: str) ->
             names = archive.namelist()
             if len(names) != len(set(names)):
                 raise Unreadable("a zip file with one name twice; nobody can say which of the two is meant")
+            bearable(archive.infolist(), limits)
             return {name: zip_part(archive, name, limits).read() for name in wanted(names)}
     except BROKEN as error:
         if isinstance(error, Unreadable):
             raise
         raise Unreadable(f"expected {what}, found a zip file that is broken or none ({str(error)[:80]})") from None
+
+
+def bearable(members: list[zipfile.ZipInfo], limits: Limits) -> None:
+    """Unreadable for an archive that unpacks to too much; no entry gives more than it says."""
+    for member in members:
+        limits.compare(member.compress_size, member.file_size)
+    size = sum(member.file_size for member in members)
+    if size > MOST:
+        raise Unreadable(f"unpacks to {size:,} bytes, expected at most {MOST:,}; divide it")
 
 
 def checked(content: bytes, name: str) -> str:
