@@ -10,6 +10,7 @@ from hypothesis import strategies as some
 from schemathesis import checks
 
 from tests.serving.fakes import Running, Scripted
+from tests.serving.shelf import HANDBOOK, library
 from tests.translation.fake import Fake, words_turned
 from upwell.serving.api import app
 from upwell.translation.asking import Asking
@@ -31,9 +32,11 @@ SOUND = {
     "/translate": {"q": ["One river", "x"], "source": "en", "target": "de", "format": "text", "alternatives": 1,
                    "glossary": {"river": "Fluss"}, "model": "turning"},
     "/translate/typed": {"q": "One river. Two", "source": "en", "target": "de",
-                         "state": {"begun": "x", "last": "y", "kept": "", "shown": "", "finished": [["a", "b"]]}},
+                         "state": {"begun": "x", "last": "y", "kept": "", "told": "", "shown": "", "finished": [["a", "b"]]}},
     "/detect": {"q": ["One river", "x"]},
     "/apply-template": {"messages": [{"role": "user", "content": "x"}], "tools": [TOOL]},
+    "/v1/answers": {"question": "a bicycle returned?", "history": [{"role": "user", "content": "x"}],
+                    "collection": "sales", "model": "handbook", "stream": False},
 }  # fmt: skip
 
 leaves = (
@@ -56,7 +59,7 @@ class Embedding(Scripted):
 
 @pytest.fixture(scope="module")
 def running():
-    service = app({"tiny": Embedding(), "turning": Fake(words_turned)})
+    service = app({"tiny": Embedding(), "turning": Fake(words_turned)}, libraries={"handbook": library(HANDBOOK)})
     way = Asking("turning", lambda text, source, target: [text], frozenset({("en", "de"), ("de", "en")}))
     service.state.desk.asking = lambda name: way if name == "turning" else None
     server = Running(service)
@@ -158,3 +161,18 @@ def test_B7_the_openapi_page_is_kept_to(running):
 @pytest.mark.slow
 def test_B7_the_openapi_page_is_kept_to_by_a_thousand_requests_each(running):
     against_the_page(running, 1000)
+
+
+ASKED_OF_DOCUMENTS = {
+    "/v1/chat/completions": {"model": "handbook", "messages": [{"role": "user", "content": "a bicycle returned?"}],
+                             "n": 1, "tools": [], "response_format": {"type": "text"}, "stream": True},
+    "/v1/responses": {"model": "handbook", "input": [{"role": "user", "content": "a bicycle returned?"}],
+                      "text": {"format": {"type": "text"}}, "tools": [], "stream": False},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ASKED_OF_DOCUMENTS)
+def test_B7_two_hundred_spoilt_bodies_that_ask_documents_are_no_5xx(client, path, monkeypatch):
+    monkeypatch.setitem(SOUND, path, ASKED_OF_DOCUMENTS[path])
+    judge(client, path, SOUND[path])
+    fuzz(client, path, 200)

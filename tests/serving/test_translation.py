@@ -39,6 +39,12 @@ def test_texts_and_lists_of_texts_come_back_with_what_was_detected(client):
     assert html.json()["translatedText"] == "<p>nepO <b>ti</b> won</p>"
 
 
+def test_html_that_cannot_be_read_is_a_sentence(client):
+    body = {"q": '<meta charset="gbk"><p>x</p>', "source": "en", "target": "de", "format": "html"}
+    answer = client.post("/translate", json=body)
+    assert answer.status_code == 400 and "it is in gbk" in answer.json()["error"]["message"]
+
+
 def test_languages_and_detection(client):
     codes = {one["code"]: one["targets"] for one in client.get("/languages").json()}
     assert codes == {"en": ["de", "zh"], "zh": ["en"]}
@@ -68,17 +74,21 @@ def events(answer) -> list[dict]:
     return [json.loads(line) for line in lines]
 
 
+def typed(client, text: str, state=None, **more) -> list[dict]:
+    body = {"q": text, "source": "en", "target": "de", **({"state": state} if state else {}), **more}
+    return events(client.post("/translate/typed", json=body))
+
+
 def test_what_is_typed_comes_sentence_by_sentence_and_goes_on_with_its_state(client):
-    told = events(client.post("/translate/typed", json={"q": "One river. Two str", "source": "en", "target": "de"}))
+    told = typed(client, "One river. Two old str")
     assert [one["done"] for one in told] == [False, False, True]
-    assert told[0]["translatedText"].startswith("enO revir.") and told[-1]["translatedText"].startswith(
-        "enO revir. owT"
-    )
+    assert told[0]["translatedText"].startswith("enO revir.") and told[-1]["translatedText"] == "enO revir. "
     state = told[-1]["state"]
     assert dict(state["finished"]) == {"One river.": "enO revir."}
-    again = events(client.post("/translate/typed", json={"q": "One river. Two streams", "source": "en", "target": "de",
-                                                         "state": state}))  # fmt: skip
-    assert again[-1]["translatedText"] == "enO revir. owT smaerts"
+    further = typed(client, "One river. Two old streams ", state)[-1]
+    assert further["translatedText"] == "enO revir. owT dlo"
+    paused = typed(client, "One river. Two old streams", further["state"], paused=True)[-1]
+    assert paused["translatedText"] == "enO revir. owT dlo smaerts"
     wrong = client.post("/translate/typed", json={"q": "a", "source": "en", "target": "fr"})
     assert wrong.status_code == 400
 
@@ -119,9 +129,9 @@ def test_what_is_no_form_is_refused(client):
 
 
 def test_a_page_of_kept_files_has_an_end():
-    from upwell.serving.endpoints.translation import KEPT, Files
+    from upwell.serving.uploads import KEPT, Files
 
-    files = Files()
+    files = Files("translations")
     paths = [files.keep(b"x", "translation.de.txt") for _ in range(KEPT + 3)]
     from upwell.serving.refusals import Refusal
 

@@ -12,7 +12,7 @@ from upwell.tokens import kinds
 from upwell.translation import asking
 from upwell.translation.aligned import Aligner, attention, looked_at, places, shared, whole
 from upwell.translation.translator import Settings, Translator
-from upwell.translation.typing import Typist, _whole
+from upwell.translation.typing import Typist, Way
 
 TEXTS = ["Open the file and close the main window.", "打开文件并关闭主窗口。", "Rivers run to the sea."] * 20
 
@@ -88,25 +88,20 @@ def test_a_translation_by_a_random_model_keeps_what_is_protected(backend):
     assert len(best) == 3 or made[0].how == "pieces"
 
 
-def test_what_is_typed_begins_as_it_was_shown(backend):
+@pytest.mark.parametrize("way", [Way(), Way(False, False), Way(True, False), Way(bound=True)])
+def test_what_is_typed_begins_as_it_was_kept(backend, way):
     """A sentence that is finished stays to the sign; the open one begins with what two translations agreed about."""
-    typist = Typist(Translator(backend, asking.of(backend, None, "", [("en", "zh")]), Settings(beams=1)), "en", "zh")
-    text, before = "Open the file. Close the main window", ""
+    one = Translator(backend, asking.of(backend, None, "", [("en", "zh")]), Settings(beams=1))
+    typist, text = Typist(one, "en", "zh", way), "Open the file. Close the main window"
     for end in range(1, len(text) + 1):
         shown = typist.typed(text[:end])
-        assert shown.startswith(typist.kept) or typist.finished
+        state = typist.state
+        assert shown.endswith(state.told) and state.told.startswith(state.kept) and state.last.startswith(state.kept)
         if end > 16:
-            first = typist.finished["Open the file."]
-            assert shown.startswith(first)
-        before = shown
-    assert before == typist.shown and 0 <= typist.flicker <= 1
+            assert shown.startswith(state.finished["Open the file."])
+    assert shown == typist.state.shown and 0 <= typist.flicker <= 1
+    assert typist.typed(text, paused=True).startswith(typist.state.finished["Open the file."])
     assert typist.typed(text[:5]) is not None and typist.typed("") == ""
-
-
-def test_of_two_translations_whole_words_are_kept_that_both_begin_with():
-    assert _whole("Open the fi", "Open the file now") == "Open the"
-    assert _whole("打开文件", "打开文件夹") == "打开文件"
-    assert _whole("same", "same") == "" and _whole("", "x") == ""
 
 
 def test_tasks_of_a_t5_and_tokens_of_a_marian_are_known(backend, tmp_path):

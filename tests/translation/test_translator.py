@@ -4,10 +4,11 @@ import pytest
 
 from tests.translation.fake import translator
 from upwell.errors import DataError, SettingsError
+from upwell.translation.answer import looping
 from upwell.translation.glossary import Glossary, Term
 from upwell.translation.memory import Memory, Unit
 from upwell.translation.sentences import between, divided, guessed
-from upwell.translation.translator import Made, looping
+from upwell.translation.translator import Made
 
 
 def test_sentences_are_translated_one_by_one_and_the_same_one_once():
@@ -125,4 +126,4 @@ def test_a_file_that_is_no_memory_is_left_alone(tmp_path):
     ("the cat sat on the mat and the dog sat on the log", False), ("是的，我们今天一起去看电影吧，好不好呀", False),
 ])  # fmt: skip
 def test_loops_are_seen(text, loops):
-    assert looping(Made("", text, "model", 1.0)) == loops
+    assert looping(text) == loops

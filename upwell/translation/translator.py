@@ -18,7 +18,9 @@ from ..generation.backend import Backend
 from ..generation.settings import Settings as Writing
 from . import Parts, Segment
 from .aligned import Aligner, Range
+from .answer import edged, looping, read, tidy
 from .asking import Asking
+from .backwards import returned
 from .glossary import Breach, Glossary
 from .inline import Flat, flatten, rebuilt
 from .memory import Memory, Unit
@@ -40,7 +42,8 @@ class Made(NamedTuple):
     """model, forced (the search had to write what was missing), pieces (what is protected was left out), memory, copied
     (there was nothing to translate); of several sentences the worst."""
     confidence: float
-    """The geometric mean of the probabilities of its tokens, 0 .. 1; of a text that of its least certain sentence."""
+    """The geometric mean of the probabilities of its tokens, 0 .. 1, and of what the way back says, where that is gone;
+    of a text that of its least certain sentence."""
     breaches: tuple[Breach, ...] = ()
     best: tuple[str, ...] = ()
     """Other translations, where more than one was asked for, the first one included."""
@@ -69,6 +72,8 @@ class Settings:
     glossary: Glossary = field(default_factory=Glossary)
     memory: Memory | None = None
     """What was translated before; what the model writes is kept there, too."""
+    round_trip: bool = False
+    """Translate each sentence back, too: how much of the source returns is half of the confidence."""
 
     def __post_init__(self):
         if self.beams < 1 or not 1 <= self.best <= max(self.beams, 1):
@@ -91,6 +96,8 @@ class Translator:
               done: Callable[[int], None] = lambda count: None) -> list[Made]:  # fmt: skip
         """Each text in the other language. done: is told how many sentences more are ready."""
         self.asking.check(source, target)
+        if self.settings.round_trip:
+            self.asking.check(target, source)
         parts = [self._sentences(text, source) for text in texts]
         made = iter(self.sentences([one.text for some in parts for one in some], source, target, done))
         found = []
@@ -120,8 +127,10 @@ class Translator:
         done(sum(text in found for text in texts))
         for begin in range(0, len(open_ones), AT_ONCE):
             some = open_ones[begin : begin + AT_ONCE]
-            found.update(zip(some, self._written([Asked(text, source, target) for text in some]), strict=True))
-            done(sum(text in set(some) for text in texts))
+            made = self._written([Asked(text, source, target) for text in some])
+            found.update(zip(some, self._and_back(made, source, target), strict=True))
+            now = set(some)
+            done(sum(text in now for text in texts))
         if self.settings.memory is not None:
             units = [Unit(text, found[text].text, self.asking.name) for text in open_ones]
             self.settings.memory.learn(units, source, target)
@@ -154,9 +163,22 @@ class Translator:
                 found[number] = one
         return found
 
+    def _and_back(self, made: list[Made], source: str, target: str) -> list[Made]:
+        """The same with what the way back says of their confidence."""
+        if not self.settings.round_trip:
+            return made
+        plain = with_settings(self, beams=1, best=1, glossary=Glossary())
+        backs = plain._model([Asked(one.text or one.source, target, source) for one in made])
+        return [one._replace(confidence=math.sqrt(one.confidence * returned(one.source, back.text)))
+                for one, back in zip(made, backs, strict=True)]  # fmt: skip
+
+    def sound(self, source: str, text: str) -> bool:
+        """Whether a text may stay as the translation of a sentence."""
+        return not self._wrong(Made(source, text, "model", 1.0, tuple(self.settings.glossary.breaches(source, text))))
+
     def _wrong(self, one: Made) -> bool:
         """Whether a translation cannot stay."""
-        return bool(not one.text.strip() or lost(one.source, one.text) or one.breaches or looping(one))
+        return bool(not one.text.strip() or lost(one.source, one.text) or one.breaches or looping(one.text))
 
     def _missing(self, one: Made) -> tuple[str, ...]:
         """What a search is made to write: the protected parts and the terms that are not there."""
@@ -169,10 +191,10 @@ class Translator:
         writers = [self._begun(one, prompt, () if must is None else must[number])
                    for number, (one, prompt) in enumerate(zip(asked, prompts, strict=True))]  # fmt: skip
         if hasattr(self.backend, "engine"):
-            results = [_read(writer()) for writer in [_started(one) for one in writers]]
+            results = [read(writer()) for writer in [_started(one) for one in writers]]
         else:
             with ThreadPoolExecutor(AT_ONCE) as pool:
-                results = list(pool.map(lambda begin: _read(begin()), writers))
+                results = list(pool.map(lambda begin: read(begin()), writers))
         found = []
         for one, (text, logprobs, best) in zip(asked, results, strict=True):
             sure = math.exp(sum(logprobs) / len(logprobs)) if logprobs else 0.0
@@ -213,7 +235,7 @@ class Translator:
         sure = [1.0] * len(asked)
         for (row, at), one in zip(words, made, strict=True):
             before, piece, behind = edges[row, at]
-            text = piece if not one.text.strip() or lost(one.source, one.text) or looping(one) else one.text
+            text = piece if not one.text.strip() or lost(one.source, one.text) or looping(one.text) else one.text
             cut[row][at] = before + text.strip() + behind, False
             sure[row] = min(sure[row], one.confidence)
         found = []
@@ -277,16 +299,6 @@ def _started(begin: Callable) -> Callable:
     return lambda: writer
 
 
-def _read(pieces_: Iterable) -> tuple[str, list[float], tuple[str, ...]]:
-    """Text, log-probabilities and other texts of an answer."""
-    text, logprobs, best = "", [], ()
-    for piece in pieces_:
-        text += piece.text
-        logprobs.extend(piece.logprobs)
-        best = tuple(one.text for one in piece.ranking) or best
-    return text, logprobs, best or (text,)
-
-
 def _together(text: str, some: list, made: list[Made], target: str) -> Made:
     """The sentences of a text as one."""
     if not made:
@@ -300,37 +312,6 @@ def _together(text: str, some: list, made: list[Made], target: str) -> Made:
     breaches = tuple(breach for one in made for breach in one.breaches)
     best = made[0].best if len(made) == 1 else ()
     return Made(text, begin + "".join(parts), how, min(one.confidence for one in made), breaches, best)
-
-
-def edged(piece: str) -> tuple[str, str, str]:
-    """A piece's space and stops in front, its words, and those behind: what touches a protected part stays so."""
-    inner = piece.strip("".join({sign for sign in piece if not sign.isalnum()}))
-    at = piece.index(inner)
-    return piece[:at], inner, piece[at + len(inner) :]
-
-
-def looping(one: Made) -> bool:
-    """Whether a translation says the same again and again, as a model does that has lost its way."""
-    words = one.text.split() if " " in one.text.strip() else list(one.text)
-    if len(words) < 12:
-        return False
-    for size in (1, 2, 3, 4):
-        tail = words[-size:]
-        count = 0
-        while count * size < len(words) and words[len(words) - size * (count + 1) : len(words) - size * count] == tail:
-            count += 1
-        if count >= max(4, 8 // size):
-            return True
-    return False
-
-
-def tidy(text: str, source: str) -> str:
-    """A model's answer without space around it, and without quotation marks that its source has not."""
-    text = text.strip()
-    for mark in ('"', "'", "“”", "「」"):
-        if len(text) > 1 and text[0] == mark[0] and text[-1] == mark[-1] and source[:1] != mark[0]:
-            return text[1:-1].strip()
-    return text
 
 
 def with_settings(translator: Translator, **changes) -> Translator:

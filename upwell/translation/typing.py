@@ -1,12 +1,12 @@
 """A text that is still being typed: what stands in the translation already changes as little as may be.
 
     typist = Typist(translator, "en", "zh")
-    shown = typist.typed("Open the fi")         # after each keystroke, or after some
+    shown = typist.typed("Open the fi")                 # after each keystroke, or after some
+    shown = typist.typed("Open the file", paused=True)  # nothing was typed for a while: all of it
 
-Sentences that are finished are translated once and stay. The one that is being typed is translated anew, but begins as
-the last two translations of its beginnings agreed (local agreement: Liu et al. 2020, arXiv 2005.11185): what both said
-is kept, so that words do not flicker while one reads. `Typist.flicker` is the share of shown signs that were later
-taken back.
+A sentence that is finished is translated once and stays. The open one is translated up to its last complete word; shown
+is what this translation and the one before both begin with (local agreement: Liu et al. 2020, arXiv 2005.11185), and
+the next one begins with that. `Way` says what of this is done, `Typist.flicker` what was taken back of what was shown.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,41 @@ from dataclasses import dataclass, field, replace
 from os.path import commonprefix
 
 from ..generation.settings import Settings as Writing
-from .sentences import between, divided
+from .sentences import CLOSE_SET, HAN, KANA, between, divided
 from .translator import LONGER, Translator
 
-BEHIND = 2  # tokens' worth of signs at the end of what two translations agree about that are not yet kept
+BEHIND = 2  # signs at the end of a translation that are not yet kept where two are the same
+HALF = "\ufffd"  # of a sign whose other bytes are not written yet
 ENDINGS = ".!?。！？…\n"
+
+
+@dataclass(frozen=True)
+class Way:
+    """What is translated and shown while one types; docs/translation.md has what each costs."""
+
+    words: bool = True
+    """The open sentence up to its last complete word; else all signs of it."""
+    settled: bool = True
+    """Only what two translations agreed about, until one pauses; else the whole of the last one."""
+    bound: bool = False
+    """A finished sentence begins with what was agreed about; else it is translated freely, and may change."""
+
+
+@dataclass
+class State:
+    """What a typist knows of a text."""
+
+    finished: dict[str, str] = field(default_factory=dict)
+    begun: str = ""
+    """What of the open sentence was translated."""
+    last: str = ""
+    """Its translation."""
+    kept: str = ""
+    """What the next one begins with."""
+    told: str = ""
+    """What is shown of it."""
+    shown: str = ""
+    """What is shown of the whole text."""
 
 
 @dataclass
@@ -28,14 +58,8 @@ class Typist:
     translator: Translator
     source: str
     target: str
-    finished: dict[str, str] = field(default_factory=dict)
-    last: str = ""
-    """The last translation of the sentence that is being typed."""
-    begun: str = ""
-    """The sentence of which `last` is the translation."""
-    kept: str = ""
-    """What its translation begins with from now on."""
-    shown: str = ""
+    way: Way = field(default_factory=Way)
+    state: State = field(default_factory=State)
     signs: int = 0
     taken_back: int = 0
 
@@ -44,51 +68,81 @@ class Typist:
         """Signs that were taken back, over all that were shown."""
         return self.taken_back / max(1, self.signs)
 
-    def typed(self, text: str) -> str:
-        """The translation of all that stands there now."""
-        return list(self.pieces(text))[-1]
+    def typed(self, text: str, paused: bool = False) -> str:
+        """The translation of what stands there now. paused: the open sentence as a whole."""
+        return list(self.pieces(text, paused))[-1]
 
-    def pieces(self, text: str) -> Iterator[str]:
+    def pieces(self, text: str, paused: bool = False) -> Iterator[str]:
         """The same, with each further sentence when it is ready; at least once."""
         self.translator.asking.check(self.source, self.target)
         parts = divided(text, self.source)
         found = ""
         for number, one in enumerate(parts):
-            ended = number < len(parts) - 1 or one.text[-1] in ENDINGS
-            words = self._finished(one.text) if ended else self._open(one.text)
-            found += words + (between(one.space, self.target) if one.space and number < len(parts) - 1 else "")
-            if number < len(parts) - 1:
+            last = number == len(parts) - 1
+            ended = not last or one.text[-1] in ENDINGS
+            words = self._finished(one.text) if ended else self._open(one.text, one.text + one.space, paused)
+            found += words + (between(one.space, self.target) if one.space and not last else "")
+            if not last:
                 yield found
-        if not parts or parts[-1].text[-1] in ENDINGS:
-            self.last = self.begun = self.kept = ""
-        same = len(commonprefix([self.shown, found]))
-        self.taken_back += len(self.shown) - same
-        self.signs += len(found) - same
-        self.shown = found
+        self._show(found)
         yield found
 
-    def _finished(self, text: str) -> str:
-        if text not in self.finished:
-            (made,) = self.translator.sentences([text], self.source, self.target)
-            self.finished[text] = made.text
-        return self.finished[text]
+    def _show(self, found: str) -> None:
+        same = len(commonprefix([self.state.shown, found]))
+        self.taken_back += len(self.state.shown) - same
+        self.signs += len(found) - same
+        self.state.shown = found
 
-    def _open(self, text: str) -> str:
-        """The sentence that is being typed."""
-        if not text.startswith(self.begun[: len(text)]) and not self.begun.startswith(text):
-            self.last = self.kept = ""  # another sentence, or one that was changed at its beginning
-        if len(text) < len(self.begun):
-            self.kept = ""  # taken back
-        if text == self.begun:
-            return self.last
-        now = self._begun_with(text, self.kept)
-        agreed = commonprefix([self.last, now])
-        self.kept = _whole(agreed, now) if len(text) > len(self.begun) else ""
-        self.begun, self.last = text, now
-        return now
+    # ---- a finished sentence ----
+
+    def _finished(self, text: str) -> str:
+        finished = self.state.finished
+        if text not in finished:
+            finished[text] = self._going_on(text) or self._freely(text)
+            self.state = State(finished, shown=self.state.shown)
+        return finished[text]
+
+    def _going_on(self, text: str) -> str:
+        """The translation that begins as was agreed; "" where that is not wanted or gives none that may stay."""
+        begin = self.state.kept
+        if not self.way.bound or not begin or not text.startswith(self.state.begun):
+            return ""
+        made = self._begun_with(text, begin)
+        return made if self.translator.sound(text, made) else ""
+
+    def _freely(self, text: str) -> str:
+        (made,) = self.translator.sentences([text], self.source, self.target)
+        return made.text
+
+    # ---- the open one ----
+
+    def _open(self, text: str, spaced: str, paused: bool) -> str:
+        """What is shown of a sentence that is being typed. spaced: with the space behind it."""
+        state = self.state
+        if paused:
+            state.told = state.last if text == state.begun else self._begun_with(text, state.kept)
+            return state.told
+        ready = complete(spaced, self.source).rstrip() if self.way.words else text
+        if ready != state.begun:
+            self._go_on(ready)
+        return state.told
+
+    def _go_on(self, ready: str) -> None:
+        """Translate the sentence anew, and see how far that agrees with the last time."""
+        state, grown = self.state, ready.startswith(self.state.begun)
+        now = self._begun_with(ready, state.kept if grown else "")
+        kept = agreed(state.last, now)
+        state.kept = max(kept, state.kept, key=len) if grown and now.startswith(state.kept) else kept
+        state.begun, state.last = ready, now
+        if not self.way.settled:
+            state.told = now
+        elif not grown or not state.told.startswith(state.kept):
+            state.told = state.kept
 
     def _begun_with(self, text: str, kept: str) -> str:
-        """The likeliest translation that begins so; greedy, since it is asked for at every keystroke."""
+        """The likeliest translation that begins so; greedy, since it is asked for at every word."""
+        if not text:
+            return ""
         backend, asking = self.translator.backend, self.translator.asking
         prompt = asking.prompt(text, self.source, self.target)
         if not hasattr(backend, "engine"):
@@ -101,13 +155,32 @@ class Typist:
         return "".join(piece.text for piece in backend.generate(prompt, writing)).strip()
 
 
-def _whole(agreed: str, now: str) -> str:
-    """What is kept of what two translations agree about: whole words, but not the last, which may still go on."""
-    if agreed == now:
-        agreed = agreed[: max(0, len(agreed) - BEHIND)]
-    cut = max(agreed.rfind(" "), *(number for number, sign in enumerate(agreed) if "\u2e80" <= sign <= "\uffef"), -1) \
-        if agreed else -1  # fmt: skip
-    return agreed[: cut + 1] if cut >= 0 and agreed[cut] != " " else agreed[: max(cut, 0)]
+def complete(text: str, language: str) -> str:
+    """A text up to the last word to which nothing can be added; each sign of Chinese is one."""
+    if language.partition("-")[0] in CLOSE_SET:
+        return text
+    for end in range(len(text), 0, -1):
+        sign = text[end - 1]
+        if not sign.isalnum() and sign not in "'’-_" or HAN.match(sign) or KANA.match(sign):
+            return text[:end]
+    return ""
+
+
+def agreed(last: str, now: str) -> str:
+    """What two translations both begin with, in whole words; of two that are the same the end may still change."""
+    size = len(commonprefix([last, now]).partition(HALF)[0])
+    if size == len(now):
+        size = max(0, size - BEHIND)
+    while size and not (_ends_word(last, size) and _ends_word(now, size)):
+        size -= 1
+    return now[:size].rstrip()
+
+
+def _ends_word(text: str, at: int) -> bool:
+    """Whether no word goes on at this place."""
+    if at >= len(text) or any(kind.match(text[at - 1]) or kind.match(text[at]) for kind in (HAN, KANA)):
+        return True
+    return not (text[at - 1].isalnum() and text[at].isalnum())
 
 
 def replace_beams(translator: Translator) -> Translator:

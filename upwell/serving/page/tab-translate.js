@@ -8,12 +8,13 @@ import { remember, remembered } from "./store.js";
 import { WORDS } from "./words-translate.js";
 
 const PAUSE = 120; // milliseconds without a key before a draft is asked for
+const REST = 700; // and before it is one of all that stands there, also of what may still change
 const LOW = 0.35;
 
 class TranslateTab extends Tab {
   constructor(frame) {
     super();
-    Object.assign(this, { frame, known: [], state: null, drafting: null, timer: null, detected: null, spokenOf: "" });
+    Object.assign(this, { frame, known: [], state: null, drafting: null, timer: null, resting: null, again: null, detected: null, spokenOf: "" });
     this.source = element("select", { id: "translate-source", "data-label": "source" });
     this.target = element("select", { id: "translate-target", "data-label": "target" });
     for (const pick of [this.source, this.target]) pick.addEventListener("change", () => this.picked());
@@ -96,12 +97,18 @@ class TranslateTab extends Tab {
   typed(event) {
     remember("translate.text", this.field.value);
     if (event.isComposing) return;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.draft(), PAUSE);
+    this.unhurried();
+    this.timer = setTimeout(() => this.draft(false), PAUSE);
+    this.resting = setTimeout(() => this.draft(), REST);
   }
 
-  // Only one draft is on its way; what was typed meanwhile is asked for when it is there.
-  async draft() {
+  unhurried() {
+    clearTimeout(this.timer);
+    clearTimeout(this.resting);
+  }
+
+  // Only one draft is on its way; what was typed meanwhile is asked for when it is there. paused: nobody is typing.
+  async draft(paused = true) {
     const text = this.field.value;
     if (this.busy()) return;
     if (!text.trim()) {
@@ -109,12 +116,12 @@ class TranslateTab extends Tab {
       this.state = null;
       return this.show("", false);
     }
-    if (this.drafting) return void (this.again = true);
+    if (this.drafting) return void (this.again = { paused });
     const running = (this.drafting = new AbortController());
     try {
       const source = await this.language(text, running.signal);
       if (source === null) return;
-      const body = { q: text, source, target: this.target.value || undefined, ...(this.state ? { state: this.state } : {}) };
+      const body = { q: text, source, target: this.target.value || undefined, paused, ...(this.state ? { state: this.state } : {}) };
       for await (const event of events(await ask("/translate/typed", { body, signal: running.signal }))) {
         this.show(event.translatedText, true);
         this.state = event.state ?? this.state;
@@ -124,10 +131,9 @@ class TranslateTab extends Tab {
       else if (error.name !== "AbortError") throw error;
     } finally {
       this.drafting = null;
-      if (this.again) {
-        this.again = false;
-        this.draft();
-      }
+      const again = this.again;
+      this.again = null;
+      if (again) this.draft(again.paused);
     }
   }
 
@@ -155,7 +161,7 @@ class TranslateTab extends Tab {
   async go() {
     const text = this.field.value;
     if (this.busy() || !text.trim()) return;
-    clearTimeout(this.timer);
+    this.unhurried();
     this.drafting?.abort();
     const { word } = this.frame;
     await this.foot.run(async (signal) => {

@@ -1,0 +1,49 @@
+"""What a model answers: its pieces as one text, without what it puts around it, and whether it has lost its way.
+
+Knows no languages.
+"""
+
+from collections.abc import Iterable
+
+from ..generation.settings import Piece
+
+
+def read(pieces: Iterable[Piece]) -> tuple[str, list[float], tuple[str, ...]]:
+    """Text, log-probabilities and other texts of an answer."""
+    text, logprobs, best = "", [], ()
+    for piece in pieces:
+        text += piece.text
+        logprobs.extend(piece.logprobs)
+        best = tuple(one.text for one in piece.ranking) or best
+    return text, logprobs, best or (text,)
+
+
+def edged(piece: str) -> tuple[str, str, str]:
+    """A piece's space and stops in front, its words, and those behind: what touches a protected part stays so."""
+    inner = piece.strip("".join({sign for sign in piece if not sign.isalnum()}))
+    at = piece.index(inner)
+    return piece[:at], inner, piece[at + len(inner) :]
+
+
+def looping(text: str) -> bool:
+    """Whether a translation says the same again and again, as a model does that has lost its way."""
+    words = text.split() if " " in text.strip() else list(text)
+    if len(words) < 12:
+        return False
+    for size in (1, 2, 3, 4):
+        tail = words[-size:]
+        count = 0
+        while count * size < len(words) and words[len(words) - size * (count + 1) : len(words) - size * count] == tail:
+            count += 1
+        if count >= max(4, 8 // size):
+            return True
+    return False
+
+
+def tidy(text: str, source: str) -> str:
+    """A model's answer without space around it, and without quotation marks that its source has not."""
+    text = text.strip()
+    for mark in ('"', "'", "“”", "「」"):
+        if len(text) > 1 and text[0] == mark[0] and text[-1] == mark[-1] and source[:1] != mark[0]:
+            return text[1:-1].strip()
+    return text
