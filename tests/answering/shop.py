@@ -66,5 +66,11 @@ class Bell:
         self.events += [event] if self.room else []
         return self.room
 
+    @property
+    def sent(self):
+        return len(self.events)
+
+    failed = 0
+
     def close(self):
         pass
