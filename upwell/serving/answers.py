@@ -60,6 +60,7 @@ class Reply:
         self.model, self.count, self.copies, self.spell, self.told = model, count, copies, spell, told
         self.id, self.created = self.prefix + secrets.token_hex(12), int(time.time())
         self.start, self.texts = time.monotonic(), {}
+        self.cited: Callable[[], list[dict]] = list  # what a whole answer cites: {start_index, end_index, url, title}
 
     def take(self, index: int, piece: Piece) -> list[dict]:
         """Remember a piece of text `index`; the events that a stream sends for it."""
@@ -124,7 +125,7 @@ class Reply:
     def timings(self) -> dict:
         """How fast it was, in llama-server's words; milliseconds."""
         usage, begun = self.usage(), [text.first for text in self.texts.values() if text.first]
-        if not begun:
+        if not begun or not usage.new:
             return {}
         read = min(begun) - self.start
         wrote = max(text.last for text in self.texts.values() if text.last) - min(begun)

@@ -24,31 +24,41 @@ from upwell.generation.backend import Backend
 from upwell.serving.body import printable
 from upwell.serving.desk import Desk
 from upwell.serving.guard import LOOPBACK, Guard
+from upwell.serving.library import Library
 from upwell.serving.limits import Slots
 from upwell.serving.refusals import Refusal
+from upwell.serving.visitors import Visitors
 
 ENDPOINTS = ("status", "models", "completions", "chat", "responses", "embeddings", "moderations", "tokens",
-             "translation")
+             "translation", "asking", "faq")
 KINDS = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
          ".js": "text/javascript; charset=utf-8"}  # fmt: skip
 PAGE = {("/" if file.name == "index.html" else f"/{file.name}"): file.name
         for file in sorted((Path(__file__).parent / "page").iterdir()) if file.suffix in KINDS}  # fmt: skip
+WIDGET = "/widget.js"  # the one file that pages of other origins load
 OPEN = frozenset({"/health", "/ready", *PAGE})
 
 
-def app(backends: Mapping[str, Backend], *, api_keys: Iterable[str] = (), routes: Iterable[BaseRoute] = (),
+def app(backends: Mapping[str, Backend], *, libraries: Mapping[str, Library] | None = None,
+        api_keys: Iterable[str] | Mapping[str, frozenset[str] | None] = (), routes: Iterable[BaseRoute] = (),
         hosts: frozenset[str] | None = LOOPBACK, slots: int = 16, line: int = 64,
-        longest: int | None = None) -> FastAPI:  # fmt: skip
+        longest: int | None = None, visitors: Visitors | None = None) -> FastAPI:  # fmt: skip
     """The ASGI application.
 
-    backends  none: they are being loaded, and come by `service.state.desk.open`
-    api_keys  what clients must send as a Bearer, one of them; none: nobody is asked
-    hosts     the Host names that are answered, None: any (for addresses other than loopback)
-    slots     requests at work at once; `line`: requests that may wait; further ones get 429
-    longest   tokens that a text and its prompt may have together, at most
+    backends   none: they are being loaded, and come by `service.state.desk.open`
+    libraries  documents that are asked, by the id that clients call them by
+    api_keys   what clients must send as a Bearer, one of them; none: nobody is asked. As a mapping: with the
+               collections of documents that each key sees, None for all
+    hosts      the Host names that are answered, None: any (for addresses other than loopback)
+    slots      requests at work at once; `line`: requests that may wait; further ones get 429
+    longest    tokens that a text and its prompt may have together, at most
+    visitors   pages of other origins whose readers may ask the FAQ without a key; None: nobody
     """
     service = FastAPI(title="upwell", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    desk = service.state.desk = Desk(backends, Slots(slots, line), longest)
+    keys = dict(api_keys) if isinstance(api_keys, Mapping) else dict.fromkeys(api_keys)
+    desk = service.state.desk = Desk(backends, Slots(slots, line), longest, libraries or {})
+    visitors = visitors or Visitors()
+    desk.origins = visitors.origins
     modules = [import_module(f"upwell.serving.endpoints.{name}") for name in ENDPOINTS]
     for module in modules:
         module.add(service, desk)
@@ -56,7 +66,7 @@ def app(backends: Mapping[str, Backend], *, api_keys: Iterable[str] = (), routes
     service.router.routes.extend(routes)
     for kind, handler in HANDLERS.items():
         service.add_exception_handler(kind, handler)
-    service.add_middleware(Guard, keys=tuple(api_keys), open=OPEN, hosts=hosts, desk=desk)
+    service.add_middleware(Guard, keys=keys, open=OPEN, hosts=hosts, desk=desk, visitors=visitors)
     service.openapi = partial(described, service, [record for module in modules for record in module.RECORDS])
     return service
 
@@ -71,7 +81,8 @@ def add_page(service: FastAPI) -> None:
 
 async def served(content: bytes, kind: str, request: Request) -> Response:
     """One file of the page."""
-    return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+    others = {"Cross-Origin-Resource-Policy": "cross-origin"} if request.url.path == WIDGET else {}
+    return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"} | others)
 
 
 async def refused(request: Request, refusal: Refusal) -> Response:

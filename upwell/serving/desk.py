@@ -1,4 +1,4 @@
-"""Who works here (backends by name), how much at once, and whether the doors are open. Knows nothing of HTTP's words.
+"""Who works here (backends and libraries by name), how much at once, and whether the doors are open. Knows no HTTP.
 
 A backend that has `.config` and `.tokenizer` is one of our own; of any other nothing is known but its name.
 """
@@ -6,8 +6,10 @@ A backend that has `.config` and `.tokenizer` is one of our own; of any other no
 import time
 from collections.abc import Mapping
 
+from upwell.answering.faq_service import Service
 from upwell.generation.backend import Backend
 from upwell.serving.body import printable
+from upwell.serving.library import Library, Sees
 from upwell.serving.limits import Slots
 from upwell.serving.metrics import Metrics
 from upwell.serving.refusals import Refusal
@@ -24,8 +26,12 @@ WANTED = {
 class Desk:
     """The backends of a server; none as long as they are being loaded."""
 
-    def __init__(self, backends: Mapping[str, Backend], slots: Slots, longest: int | None = None):
+    def __init__(self, backends: Mapping[str, Backend], slots: Slots, longest: int | None = None,
+                 libraries: Mapping[str, Library] | None = None):  # fmt: skip
         self.backends, self.slots, self.longest = dict(backends), slots, longest
+        self.libraries = dict(libraries or {})
+        self.faq: Service | None = None
+        self.origins: frozenset[str] = frozenset()  # of pages whose readers may ask it
         self._asking: dict[int, Asking | None] = {}
         self.metrics, self.opened, self.closing, self.at_work = Metrics(slots.limit), int(time.time()), False, 0
 
@@ -34,13 +40,16 @@ class Desk:
         """loading, ready, stopping, or failed where an engine has ended."""
         if self.closing:
             return "stopping"
-        if not self.backends:
+        if not (self.backends or self.libraries or self.faq):
             return "loading"
         engines = [backend.engine for backend in self.backends.values() if hasattr(backend, "engine")]
         return "ready" if all(engine.alive for engine in engines) else "failed"
 
-    def open(self, backends: Mapping[str, Backend]) -> None:
+    def open(self, backends: Mapping[str, Backend], libraries: Mapping[str, Library] | None = None,
+             faq: Service | None = None) -> None:  # fmt: skip
         """They are loaded."""
+        self.libraries.update(libraries or {})
+        self.faq = faq
         self.backends.update(backends)
 
     def find(self, name: str | None, work: str = "write") -> tuple[str, Backend]:
@@ -50,10 +59,13 @@ class Desk:
             return able[0], self.backends[able[0]]
         if name is None:
             raise Refusal(404, f"No model here {WANTED[work]}.", "model", "model_not_found")
+        if name == "faq" and self.faq is not None and name not in self.backends:
+            raise Refusal(400, "faq is no model but the FAQ, which answers at POST /faq/ask.", "model",
+                          "model_not_supported")  # fmt: skip
         if name not in self.backends:
             raise Refusal(
                 404,
-                f"There is no model '{printable(name[:200])}' here; there is {', '.join(self.backends)}.",
+                f"There is no model '{printable(name[:200])}' here; there is {', '.join(self.backends) or 'none'}.",
                 "model",
                 "model_not_found",
             )
@@ -66,6 +78,13 @@ class Desk:
                 "model_not_supported",
             )
         return name, self.backends[name]
+
+    def library(self, name: str | None, sees: Sees) -> Library | None:
+        """The documents of that id where a key sees any; without an id the first ones, where no model writes."""
+        seen = {one: library for one, library in self.libraries.items() if library.is_seen(sees)}
+        if name is None and not any(does(backend, "write") for backend in self.backends.values()):
+            return next(iter(seen.values()), None)
+        return seen.get(name)
 
     def asking(self, name: str) -> Asking | None:
         """How a model is asked for a translation; None for one whose folder is not known or does not say it."""
@@ -91,6 +110,17 @@ class Desk:
         can += ["translate"] * bool(way is not None and way.pairs)
         return {"id": name, "object": "model", "created": self.opened, "owned_by": "upwell", **known,
                 "capabilities": can}  # fmt: skip
+
+    def library_card(self, library: Library, sees: Sees) -> dict:
+        """What /v1/models says of documents that are asked, as far as a key sees them."""
+        return {"id": library.name, "object": "model", "created": self.opened, "owned_by": "upwell",
+                "capabilities": ["answers"], "answers": library.how, "collections": library.collections(sees),
+                "documents": len(library.documents(library.chosen(sees, None)))}  # fmt: skip
+
+    def faq_card(self) -> dict:
+        """What /v1/models says of an FAQ."""
+        return {"id": "faq", "object": "model", "created": self.opened, "owned_by": "upwell", "capabilities": ["faq"],
+                "entries": len(self.faq.matcher.entries)}  # fmt: skip
 
 
 def does(backend: Backend, work: str) -> bool:

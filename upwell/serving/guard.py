@@ -9,11 +9,13 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 
 from upwell.serving.desk import Desk
 from upwell.serving.refusals import Refusal, unexpected
+from upwell.serving.visitors import Visitors, allowed, preflight
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -36,14 +38,18 @@ log = logging.getLogger("upwell.serving")
 class Guard:
     """An ASGI application around another.
 
-    keys   what `Authorization: Bearer` must hold, one of them; none: no key is asked for
+    keys   what `Authorization: Bearer` must hold, one of them, and the collections of documents that each of them sees
+           (None: all); no keys: no key is asked for, and all is seen
     open   the paths that need no key, and are answered while models are loaded
     hosts  the names that a request may call us by (against DNS rebinding); None: any
     desk   whose state says whether requests are taken
+    visitors   the pages of other origins that may reach one path without a key
     """
 
-    def __init__(self, inner, keys: tuple[str, ...], open: frozenset[str], hosts: frozenset[str] | None, desk: Desk):
+    def __init__(self, inner, keys: Mapping[str, frozenset[str] | None], open: frozenset[str],
+                 hosts: frozenset[str] | None, desk: Desk, visitors: Visitors):
         self.inner, self.keys, self.open, self.hosts, self.desk = inner, keys, open, hosts, desk
+        self.visitors = visitors
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "websocket":
@@ -53,27 +59,28 @@ class Guard:
             await self.inner(scope, receive, send)
             return
         headers, started, begun = Headers(scope=scope), [], time.monotonic()
-        name = request_id(headers)
+        name, origin = request_id(headers), self.visitors.origin(scope, headers)
 
         async def send_dressed(message):
             if message["type"] == "http.response.start":
                 started.append(message["status"])
-                dress(MutableHeaders(raw=message.setdefault("headers", [])), name)
+                dress(MutableHeaders(raw=message.setdefault("headers", [])), name, origin)
             await send(message)
 
         try:
-            await self._answer(scope, headers, receive, send_dressed, started)
+            await self._answer(scope, headers, receive, send_dressed, started, origin)
         finally:
             told = {"id": name, "method": scope["method"], "path": scope["path"],
                     "status": started[0] if started else 499, "seconds": time.monotonic() - begun,
                     "told": scope.get("state", {}).get("told", "")}  # fmt: skip
             log.info("%(id)s %(method)s %(path)s %(status)s %(seconds).3f s %(told)s", told, extra={"told": told})
 
-    async def _answer(self, scope, headers, receive, send, started: list[int]) -> None:
+    async def _answer(self, scope, headers, receive, send, started: list[int], origin: str | None) -> None:
         self.desk.at_work += 1
         try:
-            self.check(scope, headers)
-            await self.inner(scope, receive, send)
+            self.check(scope, headers, origin)
+            inner = preflight() if origin and scope["method"] == "OPTIONS" else self.inner
+            await inner(scope, receive, send)
         except Refusal as refusal:
             await refusal.response()(scope, receive, send)
         except Exception:
@@ -84,36 +91,40 @@ class Guard:
         finally:
             self.desk.at_work -= 1
 
-    def check(self, scope, headers: Headers) -> None:
-        """Raise the Refusal that this request deserves before any route sees it."""
+    def check(self, scope, headers: Headers, visitor: str | None = None) -> None:
+        """Raise the Refusal that this request deserves before any route sees it. visitor: the named origin of one."""
         path, host = scope["path"], headers.get("host", "").lower()
         if self.hosts is not None and host_name(host) not in self.hosts:
             raise Refusal(403, "This server answers to " + ", ".join(sorted(self.hosts)) + " only; its Host header "
                                "names another. Start it with --host to serve other names.", code="host_not_allowed")
         origin = headers.get("origin")
-        if origin is not None and origin.lower().partition("://")[2] != host:
+        if origin is not None and visitor is None and origin.lower().partition("://")[2] != host:
             raise Refusal(403, "Pages of other origins may not call this server.", code="origin_not_allowed")
-        if path in self.open:
+        scope["sees"] = frozenset()     # who has not been asked for a key sees no documents
+        if path in self.open or visitor and scope["method"] == "OPTIONS":
             return
-        if self.keys:
-            scope["client_name"] = self.key_of(headers)
-        else:
-            scope["client_name"] = (scope.get("client") or ("",))[0]
+        scope["client_name"], scope["sees"] = (scope.get("client") or ("",))[0], None
+        if visitor:
+            self.visitors.let_in(scope)
+            scope["client_name"], scope["sees"] = f"visitor {scope['client_name']}", frozenset()
+        elif self.keys:
+            number = self.key_of(headers)
+            scope["client_name"], scope["sees"] = f"key {number}", list(self.keys.values())[number]
         if self.desk.state in ("loading", "stopping"):
             why = "is loading its model" if self.desk.state == "loading" else "is stopping and takes no new requests"
             more = {"Connection": "close"} if self.desk.closing else {}
             raise Refusal(503, f"This server {why}; try again soon.", code=self.desk.state,
                           headers={"Retry-After": "1"} | more)
 
-    def key_of(self, headers: Headers) -> str:
-        """Which key was sent, as a number; all are compared, in constant time, whatever bytes were sent."""
+    def key_of(self, headers: Headers) -> int:
+        """Which key was sent, by its number; all are compared, in constant time, whatever bytes were sent."""
         scheme, _, given = headers.get("authorization", "").partition(" ")
         sent = given.strip().encode("latin-1")
         fits = [secrets.compare_digest(sent, key.encode("utf-8")) for key in self.keys]
         if scheme.lower() != "bearer" or not any(fits):
             raise Refusal(401, "This server needs its API key: send `Authorization: Bearer KEY`.",
                           code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
-        return f"key {fits.index(True)}"
+        return fits.index(True)
 
 
 def host_name(host: str) -> str:
@@ -127,8 +138,9 @@ def request_id(headers: Headers) -> str:
     return given if GIVEN_ID.fullmatch(given) else "req-" + secrets.token_hex(8)
 
 
-def dress(headers: MutableHeaders, name: str) -> None:
-    """Add what every answer carries; a route's own header wins."""
+def dress(headers: MutableHeaders, name: str, origin: str | None = None) -> None:
+    """Add what every answer carries; a route's own header wins. origin: the visitor's page, which may read it."""
     headers["X-Request-Id"] = name
+    headers.update(allowed(origin) if origin else {})
     for key, value in HEADERS.items():
         headers.setdefault(key, value)

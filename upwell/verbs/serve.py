@@ -3,7 +3,10 @@
 Models are folders or names of fetched ones (default: the newest run in runs/): such that write, such that give vectors
 (/v1/embeddings, /v1/rerank), such that know labels (/v1/moderations). With --adapter NAME=FOLDER the first one serves
 under further names too, each with a LoRA adapter. With --base-url a model of another server stands behind our page and
-our key. Everything stays on this machine unless --host says otherwise; /health says 503 until the models are loaded.
+our key. With --index the documents of an index answer questions (/v1/answers, and as a model of their own), with exact
+citations; in the file of --api-key-file the collections that a key sees may stand behind it: KEY sales,support.
+With --faq a file of questions and answers serves customers, also on your own site (see `upwell faq`).
+Everything stays on this machine unless --host says otherwise; /health says 503 until the models are loaded.
 Settings may also come from the environment, as UPWELL_SERVE_PORT=8080, and from a YAML file.
 
 Examples:
@@ -11,6 +14,7 @@ Examples:
     upwell serve runs/first --port 8080 --open
     upwell serve smollm2-135m minilm-l6 --weights bfloat16 --max-num-seqs 32
     upwell serve runs/base --adapter support=runs/support law=runs/law
+    upwell serve --index index --reader runs/span
     upwell serve runs/first --host 0.0.0.0 --api-key-file keys.txt --ssl-certfile cert.pem --ssl-keyfile key.pem
     upwell serve --base-url http://127.0.0.1:8080/v1 --model some-model
 """
@@ -33,13 +37,15 @@ from tyro.conf import Positional
 
 from upwell import terminal
 from upwell.errors import ServiceError, SettingsError
+from upwell.verbs import _faq
+from upwell.verbs._faq import Counter, Customers
+from upwell.verbs._keys import Keys, read_keys
 from upwell.verbs._models import How, Which, model_folder, open_backend, open_folder
-
-KEYS = 1000
+from upwell.verbs._shelf import Shelf, check_indexes
 
 
 @dataclass(frozen=True)
-class Settings(How):
+class Settings(How, Customers):
     """Which models, at which address, for whom."""
 
     folder: Positional[tuple[Path, ...]] = ()
@@ -55,7 +61,19 @@ class Settings(How):
     api_key: str | None = None
     """The key that clients must send; others on this machine can read it here, so rather give a file."""
     api_key_file: Path | None = None
-    """A file that holds the key, or several, one a line; who has different keys takes turns."""
+    """A file that holds the key, or several, one a line; who has different keys takes turns. Behind a key may stand the
+    collections of documents that it sees, with commas between; without: all."""
+    index: tuple[Path, ...] = ()
+    """Folders of `upwell index`, whose documents answer questions; without a model's folder they alone are served."""
+    encoder: Path | None = None
+    """The model that gave the index its vectors; default: the one that the index names."""
+    reader: Path | None = None
+    """A model that marks the answer in a passage (upwell recipe span); without: the sentence that fits best."""
+    answers: Literal["extractive", "written"] | None = None
+    """extractive: the documents' own words; written: by the first model that chats, held against the documents.
+    Default: written where a model is served that learnt to chat."""
+    faq: Path | None = None
+    """A file of questions and answers for customers (see `upwell faq`); without a model's folder it alone is served."""
     insecure: bool = False
     """Listen beyond this machine without a key."""
     ssl_certfile: Path | None = None
@@ -88,6 +106,9 @@ class Settings(How):
             raise SettingsError(f"found both the folder {self.folder[0]} and --base-url, expected one of them")
         if self.draft is not None and len(self.folder) > 1:
             raise SettingsError("found --draft beside several folders, expected one: it guesses for one model")
+        if not self.index and (self.encoder or self.reader or self.answers):
+            raise SettingsError("--encoder, --reader and --answers are of --index; name an index's folder")
+        _faq.check(self, self.faq is not None)
         models = max(1, len(self.folder)) + len(self.adapter)
         if self.served_model_name and len(self.served_model_name) not in (len(self.folder) or 1, models):
             raise SettingsError(f"--served-model-name: found {len(self.served_model_name)} names for "
@@ -101,29 +122,33 @@ def main(settings: Settings) -> int:
             f"--host {settings.host} lets other machines in, and no key is set; "
             "give --api-key-file FILE, or --insecure where you mean it"
         )
-    folders = [] if settings.base_url else [model_folder(one) for one in settings.folder or (None,)]
+    newest = () if settings.base_url or settings.index or settings.faq else (None,)
+    folders = [model_folder(one) for one in settings.folder or newest]
+    check_indexes(settings.index)
     check_ssl(settings)
     # Before torch is imported, so that an occupied port is told at once.
     with listening(settings.host, settings.port) as listener:
         return serve(settings, keys, listener, folders)
 
 
-def serve(settings: Settings, keys: tuple[str, ...], listener: socket.socket, folders: list[Path]) -> int:
+def serve(settings: Settings, keys: Keys, listener: socket.socket, folders: list[Path]) -> int:
     """Answer until a signal comes; the models are loaded meanwhile."""
     from upwell.serving.api import app
     from upwell.serving.guard import LOOPBACK
     from upwell.serving.server import Server
+    from upwell.serving.visitors import Visitors
 
     say_requests(settings.log)
     hosts = LOOPBACK | {bracketed(settings.host).lower()} if is_loopback(settings.host) else None
     service = app({}, api_keys=keys, hosts=hosts, slots=settings.max_num_seqs, line=settings.waiting,
-                  longest=settings.max_model_len)  # fmt: skip
+                  longest=settings.max_model_len,
+                  visitors=Visitors(settings.widget_origins, settings.widget_rate))  # fmt: skip
     scheme = "https" if settings.ssl_certfile else "http"
     address = f"{scheme}://{shown_host(settings.host)}:{listener.getsockname()[1]}"
     ssl = (settings.ssl_certfile, settings.ssl_keyfile) if settings.ssl_certfile else None
     loading = Loading(settings, folders, service.state.desk)
     server = Server(service, settings.shutdown_timeout, loading.start, ssl, settings.log != "none")
-    loading.then = lambda names: announce(settings, address, names, bool(keys))
+    loading.then = lambda: announce(settings, address, loading, bool(keys))
     loading.failed = lambda: setattr(server, "should_exit", True)
     try:
         server.run(sockets=[listener])
@@ -138,13 +163,15 @@ def serve(settings: Settings, keys: tuple[str, ...], listener: socket.socket, fo
 class Loading:
     """The models come while the server answers that it is loading.
 
-    .then    called with their names when they are there; .failed when they will not come, and .error says why
+    .then    called when they are there; .failed when they will not come, and .error says why
     """
 
     def __init__(self, settings: Settings, folders: list[Path], desk):
         self.settings, self.folders, self.desk = settings, folders, desk
         self.backends: dict = {}
-        self.then = self.failed = lambda *_: None
+        self.shelf = Shelf(settings)
+        self.counter = settings.faq and Counter(settings, settings.faq, _faq.read(settings.faq))
+        self.then = self.failed = lambda: None
         self.error: Exception | None = None
         self.thread = threading.Thread(target=self._load, name="loading", daemon=True)
 
@@ -154,25 +181,38 @@ class Loading:
 
     def close(self) -> None:
         """Put away what was loaded."""
+        if self.counter:
+            self.counter.close()
+        self.shelf.close()
         for backend in self.backends.values():
             backend.close()
 
     def _load(self) -> None:
         try:
-            for number, (name, backend) in enumerate(opened(self.settings, self.folders)):
+            turns = new_turns() if self.folders or self.settings.index or self.counter and self.counter.folder else None
+            for number, (name, backend) in enumerate(opened(self.settings, self.folders, turns)):
                 given = self.settings.served_model_name[number : number + 1]
                 name = given[0] if given else name
                 if name in self.backends:
                     raise SettingsError(f"two models are called {name}; name them with --served-model-name")
                 self.backends[name] = backend
-            self.desk.open(self.backends)
-            self.then(list(self.backends))
+            self.shelf.open(self.backends, turns)
+            faq = self.counter and self.counter.open(lambda folder: self.shelf.backend(folder, self.backends, turns))
+            self.desk.open(self.backends, self.shelf.libraries, faq)
+            self.then()
         except Exception as error:
             self.error = error
             self.failed()
 
 
-def opened(settings: Settings, folders: list[Path]) -> Iterator[tuple[str, object]]:
+def new_turns():
+    """The thread that the engines share; it brings torch, which a server in front of another one does not need."""
+    from upwell.generation.turns import Turns
+
+    return Turns()
+
+
+def opened(settings: Settings, folders: list[Path], turns) -> Iterator[tuple[str, object]]:
     """The models and their names; adapters belong to the first folder."""
     if settings.base_url is not None:
         which = Which(base_url=settings.base_url, model=settings.model)
@@ -181,9 +221,6 @@ def opened(settings: Settings, folders: list[Path]) -> Iterator[tuple[str, objec
         return
     from dataclasses import fields, replace
 
-    from upwell.generation.turns import Turns
-
-    turns = Turns()
     how = How(**{one.name: getattr(settings, one.name) for one in fields(How)})
     for folder in folders:
         for backend in open_folder(folder, how, settings.max_num_seqs, turns).backends:
@@ -191,14 +228,17 @@ def opened(settings: Settings, folders: list[Path]) -> Iterator[tuple[str, objec
         how = replace(how, adapter=())
 
 
-def announce(settings: Settings, address: str, names: list[str], asks_for_key: bool) -> None:
+def announce(settings: Settings, address: str, loading: Loading, asks_for_key: bool) -> None:
     """What the user sees when requests are taken."""
     header = " -H 'Authorization: Bearer KEY'" if asks_for_key else ""
-    asked = json.dumps({"model": names[0], "prompt": "The river", "max_tokens": 60}, ensure_ascii=False)
-    body = asked.replace("'", r"'\''")
+    names, path = [*loading.backends, *loading.shelf.libraries], "v1/completions" if loading.backends else "v1/answers"
+    asked = {"prompt": "The river", "max_tokens": 60} if loading.backends else {"question": "..."}
+    asked = {"model": names[0], **asked} if names else asked
+    names, path = [*names, *["faq"] * bool(loading.counter)], path if names else "faq/ask"
+    body = json.dumps(asked, ensure_ascii=False).replace("'", r"'\''")
     which = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} served at {address}"
     terminal.say(f"{which} (Ctrl-C stops it). Open it to write, or ask it from a program:")
-    terminal.say(f"  curl {address}/v1/completions{header} -H 'Content-Type: application/json' -d '{body}'")
+    terminal.say(f"  curl {address}/{path}{header} -H 'Content-Type: application/json' -d '{body}'")
     terminal.say(f"  OpenAI's clients: base_url={address}/v1")
     if settings.open and not webbrowser.open(address):
         terminal.warn(f"No browser could be opened; open {address} yourself.")
@@ -264,25 +304,6 @@ def why_not(error: OSError, host: str, port: int) -> str:
 def another(port: int) -> int:
     """A port worth trying next."""
     return port + 1 if 1024 <= port < 65535 else 8000
-
-
-def read_keys(settings: Settings) -> tuple[str, ...]:
-    """The keys; none where nobody is asked. An empty one would be none at all, so it is refused."""
-    keys = [settings.api_key]
-    if settings.api_key_file is not None:
-        try:
-            keys = settings.api_key_file.read_text(encoding="utf-8").splitlines() or [""]
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"--api-key-file {settings.api_key_file} can't be read ({error}); name a text file that holds the key"
-            ) from None
-        keys = [line for line in keys if line.strip()] or keys[:1]
-    found = tuple(key.strip() for key in keys if key is not None)
-    if "" in found:
-        raise SettingsError("the key is empty; give one of some length, or none")
-    if len(found) > KEYS:
-        raise SettingsError(f"--api-key-file: found {len(found)} keys, expected at most {KEYS}")
-    return found
 
 
 def is_loopback(host: str) -> bool:

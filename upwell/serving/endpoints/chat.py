@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from pydantic import Field, StringConstraints
 
 from upwell.generation.settings import Piece
-from upwell.serving import writing
+from upwell.serving import consulting, writing
 from upwell.serving.answers import Reply, Text, finish
 from upwell.serving.body import STREAMS, body_of, read_json
 from upwell.serving.desk import Desk
@@ -173,6 +173,9 @@ def add(service: FastAPI, desk: Desk) -> None:
     @service.post("/v1/chat/completions", openapi_extra=body_of(ChatRequest), responses=STREAMS)
     async def chat(request: Request) -> Response:
         asked = understood(ChatRequest, await read_json(request))
+        if (library := desk.library(asked.model, request.scope["sees"])) is not None:
+            messages, reply = conversation(asked, no_tools()), ChatReply(asked, no_tools(), library.name, 1)
+            return await consulting.chatted(request, desk, library, asked, messages, reply)
         name, backend = desk.find(asked.model)
         for field in ("logprobs", "prompt_logprobs", "return_token_ids"):
             if getattr(asked, field) is not None and getattr(asked, field) is not False:  # 0 is a number
@@ -229,6 +232,11 @@ class Tools:
         return Split(self.told, self.must) if self.told else None
 
 
+def no_tools() -> Tools:
+    """What a text has that calls none."""
+    return Tools(None, None)
+
+
 class ChatReply(Reply):
     """What /v1/chat/completions answers."""
 
@@ -247,6 +255,7 @@ class ChatReply(Reply):
         if calls:
             begin = len(self.calls[index]) - len(calls)
             delta["tool_calls"] = [{"index": begin + number} | call for number, call in enumerate(calls)]
+        delta |= {"annotations": annotations} if piece.finish and (annotations := self.annotations()) else {}
         if not (delta or piece.finish or self.asked.logprobs and piece.tokens):
             return []
         choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": self.ended(index, piece.finish)}
@@ -293,13 +302,17 @@ class ChatReply(Reply):
             content, calls = content + more, calls + rest
         made = [call_object(call) for call in calls]
         message = {"role": "assistant", "content": content if content or not made else None, "refusal": None,
-                   "annotations": []} | ({"tool_calls": made} if made else {})  # fmt: skip
+                   "annotations": self.annotations()} | ({"tool_calls": made} if made else {})  # fmt: skip
         self.calls[index] = made
         choice = {"index": index, "message": message, "logprobs": None,
                   "finish_reason": self.ended(index, text.finish)}  # fmt: skip
         if self.asked.logprobs:
             choice["logprobs"] = self.told_tokens(text.tokens, text.logprobs, text.tops)
         return choice | self.ids(text, bool(self.asked.return_token_ids))
+
+    def annotations(self) -> list[dict]:
+        """What the text cites."""
+        return [{"type": "url_citation", "url_citation": one} for one in self.cited()]
 
     def told_tokens(self, tokens, logprobs, tops) -> dict:
         """Log-probabilities as chats tell them."""

@@ -8,11 +8,11 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from upwell.generation.settings import Piece
-from upwell.serving import writing
+from upwell.serving import consulting, writing
 from upwell.serving.answers import Reply, Text
 from upwell.serving.body import STREAMS, body_of, read_json
 from upwell.serving.desk import Desk
-from upwell.serving.endpoints.chat import TOOLS, Chosen, Function, Name, Tools, arguments
+from upwell.serving.endpoints.chat import TOOLS, Chosen, Function, Name, Tools, arguments, no_tools
 from upwell.serving.endpoints.chat import Choice as ChatChoice
 from upwell.serving.endpoints.chat import Tool as ChatTool
 from upwell.serving.records import Biases, Closed, Common, Elsewhere, Inert, Schema, Writing, understood
@@ -185,6 +185,9 @@ def add(service: FastAPI, desk: Desk) -> None:
     @service.post("/v1/responses", openapi_extra=body_of(ResponseRequest), responses=STREAMS)
     async def responses(request: Request) -> Response:
         asked = understood(ResponseRequest, await read_json(request))
+        if (library := desk.library(asked.model, request.scope["sees"])) is not None:
+            messages, reply = asked.conversation_with(no_tools()), ResponseReply(asked, no_tools(), library.name, 1)
+            return await consulting.chatted(request, desk, library, asked, messages, reply)
         name, backend = desk.find(asked.model)
         if asked.told() is not None:
             writing.check_tellable(backend, name, "top_logprobs")
@@ -257,6 +260,8 @@ class ResponseReply(Reply):
                      self.event("response.content_part.added", **self.place(), part=self.part(""))]  # fmt: skip
         if self.open:
             told, item = self.told_tokens(), self.message(self.status(), text)
+            made += [self.event("response.output_text.annotation.added", **self.place(), annotation_index=place,
+                                annotation=one) for place, one in enumerate(self.annotations())]  # fmt: skip
             made += [self.event("response.output_text.done", **self.place(), text=text, logprobs=told),
                      self.event("response.content_part.done", **self.place(), part=self.part(text, told)),
                      self.event("response.output_item.done", output_index=0, item=item)]  # fmt: skip
@@ -302,7 +307,12 @@ class ResponseReply(Reply):
 
     def part(self, text: str, told: list[dict] | None = None) -> dict:
         """The text as content."""
-        return {"type": "output_text", "text": text, "annotations": [], "logprobs": told or []}
+        annotations = self.annotations() if text else []
+        return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": told or []}
+
+    def annotations(self) -> list[dict]:
+        """What the text cites."""
+        return [{"type": "url_citation", **one} for one in self.cited()]
 
     def message(self, status: str, text: str) -> dict:
         """The message."""

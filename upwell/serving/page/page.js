@@ -100,7 +100,8 @@ function choose(id) {
   }
   before?.tab.hidden();
   remember("tab", chosen.id);
-  showTools();
+  if (state.models) showPick();
+  else showTools();
   chosen.tab.shown();
 }
 
@@ -116,6 +117,14 @@ function tabKey(event) {
   event.preventDefault();
   step(by);
   state.current.button.focus();
+}
+
+// The tab that the page's address is for: #source=... brings the one whose `link` is "source" to the front.
+function follow() {
+  const params = new URLSearchParams(location.hash.slice(1)), one = usable().find(({ link }) => link && params.has(link));
+  if (!one) return;
+  choose(one.id);
+  one.tab.linked(params);
 }
 
 function showTools() {
@@ -138,20 +147,25 @@ async function greet() {
     notice(told(error), true);
     return;
   }
-  showModels();
   choose(state.current.id);
+  showModels();
+  follow();
 }
 
 function showModels() {
+  if (!usable().length) notice(word("noWriter"));
+  showPick();
+  for (const { tab } of state.tabs) tab.arrived();
+}
+
+// Each tab has models of its own to pick among.
+function showPick() {
   const cards = state.current.frame.models(), card = state.current.frame.model();
-  state.model = card?.id ?? null;
-  if (!cards.length) notice(word("noWriter"));
   at("pick").replaceChildren(...cards.map(({ id }) => element("option", { value: id }, id)));
-  at("pick").value = state.model;
-  at("model").textContent = at("model").title = state.model ?? state.models[0]?.id ?? "";
+  at("pick").value = card?.id ?? null;
+  at("model").textContent = at("model").title = card?.id ?? state.models[0]?.id ?? "";
   document.title = `${at("model").textContent} · upwell`;
   showTools();
-  for (const { tab } of state.tabs) tab.arrived();
 }
 
 function pick() {
@@ -199,6 +213,7 @@ function begin() {
     settings: () => showPanel(at("settings-panel").hidden) };
   for (const [id, action] of Object.entries(clicks)) at(id).addEventListener("click", action);
   at("pick").addEventListener("change", pick);
+  addEventListener("hashchange", follow);
   at("tabs").addEventListener("keydown", tabKey);
   listen({
     keyGoNow: () => !state.current.tab.busy() && state.current.tab.go(), keyFresh: () => state.current.tab.fresh(),

@@ -142,4 +142,6 @@ export class Tab {
   }
 
   arrived() {}
+
+  linked() {}
 }

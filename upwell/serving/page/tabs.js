@@ -4,6 +4,7 @@
 //     id: "chat",                        // the button is #tab-chat, the panel #panel-chat
 //     needs: "write",                    // the capability that a model must have, else the tab is not shown
 //     style: "/tab-chat.css",            // its style sheet, if it has one
+//     link: "source",                    // #source=... in the page's address brings it to the front, if it has such
 //     words: { en: {...}, zh: {...} },   // the same keys in both; `name` is what the tab is called
 //     make(frame) -> tab,
 //   }
@@ -16,6 +17,7 @@
 //   fresh()      begin anew (the key for it was pressed); focus(): put the cursor where one writes
 //   spoken()     the language has changed; nodes with data-word, data-label and data-hint are done already
 //   arrived()    the models are known, or another one was picked
+//   linked(params)  what the address says, for a tab with a `link`
 //   ownSettings  true: it brings its own models and settings, so the frame hides its own
 //
 // The frame gives it
@@ -32,5 +34,7 @@ export const TABS = [
   "./tab-write.js",
   "./tab-chat.js",
   "./tab-compare.js",
+  "./tab-ask.js",
+  "./tab-faq.js",
   "./tab-translate.js",
 ];
