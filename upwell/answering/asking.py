@@ -113,7 +113,7 @@ class Asker:
             "cosine": max((hit.cosine for hit in hits), default=0.0),
             "coverage": max((spans.coverage(wanted, text) for text in texts), default=0.0),
             "lexical": lexical / (1 + lexical),
-            "likeness": 0.0 if likely is None else likely.score,
+            "sentence": 0.0 if likely is None else likely.nearest,
             "span": 0.0 if sure is None else sure.score,
         }
 

@@ -19,7 +19,7 @@ from .words import words
 
 READ = 5  # hits in which an answer is looked for
 MOST = 320  # characters of a sentence; a longer one is taken in pieces
-HALF = 0.6  # share of the vectors in a sentence's likeness, the rest is shared words
+HALF = 0.5  # share of the vectors in a sentence's likeness, the rest is shared words
 PASSED = 0.9  # of its likeness a question or heading passes to the sentence behind it
 
 STOP = (
@@ -49,6 +49,8 @@ class Found(NamedTuple):
     start: int
     end: int
     score: float
+    nearest: float = 0.0
+    """The cosine of whichever sentence is nearest to the question; the share of its words where there is no encoder."""
 
     @property
     def text(self) -> str:
@@ -158,7 +160,8 @@ def by_likeness(encoder: Backend | None, question: str, hits: Sequence[Hit]) -> 
             continue
         best.append(Found(hit, start, end, min(max(score, passed, 0.0), 1.0)))
         passed = 0.0
-    return max(best, key=lambda one: one.score, default=None)
+    found = max(best, key=lambda one: one.score, default=None)
+    return None if found is None else found._replace(nearest=max(shared if near is None else near))
 
 
 def _asks(text: str, hit: Hit) -> bool:
