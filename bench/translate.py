@@ -6,11 +6,15 @@
 sentences   held-out sentences of one language, 1 or 32 at once, greedy or with 4 beams, at most twice as long as their
             sources; ours in bfloat16, transformers in float32, CTranslate2 in int8 (by its own converter, from the
             folder that `upwell export --to ctranslate2` writes)
-typed       milliseconds from a keystroke to the translation of what stands there, and the share of shown signs that
-            were taken back (translation/typing.py)
-aligned     where parts of sentences stand in their translations, by attention (translation/aligned.py)
-confidence  how it goes with chrF (translation/translator.py)
+typed       a text that is being typed, in four ways (translation/typing.py), in both directions: milliseconds of a
+            keystroke that has something translated, the share of shown signs that were taken back (flicker), by how
+            many words (signs of Chinese) the translation is behind, and chrF of what stands there in the end
 pages       a Word file of 100 pages of held-out paragraphs, seconds a page (translation/documents.py)
+aligned     where parts of sentences stand in their translations, by attention (translation/aligned.py)
+confidence  how it goes with chrF: of the model alone, of the way back alone, and of both (translation/translator.py)
+int8        BLEU and chrF of --items held-out pairs in each direction, weights of the file, in bfloat16, and in int8
+
+The last three are in translated.py.
 
 Each side is a process of its own, in turn. Run it on a quiet machine.
 """
@@ -31,12 +35,18 @@ CASES = [(at_once, beams) for at_once in (1, 32) for beams in (1, 4)]
 PAGE = 300  # words of a page
 
 
+def pairs(run: str, count: int, longest: int | None = None) -> list[dict]:
+    """Held-out pairs (source, target), evenly drawn; longest: of four to so many English words."""
+    lines = (Path(run) / "prepared" / "heldout.jsonl").read_text(encoding="utf-8").splitlines()
+    found = [json.loads(line)["fields"] for line in lines]
+    if longest:
+        found = [one for one in found if 4 <= len(one["source"].split()) <= longest]
+    return [found[at * len(found) // count] for at in range(count)]
+
+
 def sentences(run: str, count: int = COUNT) -> list[str]:
     """English held-out sentences, evenly drawn."""
-    lines = (Path(run) / "prepared" / "heldout.jsonl").read_text(encoding="utf-8").splitlines()
-    texts = [json.loads(line)["fields"]["source"] for line in lines]
-    texts = [text for text in texts if 4 <= len(text.split()) <= 40]
-    return [texts[at * len(texts) // count] for at in range(count)]
+    return [one["source"] for one in pairs(run, count, 40)]
 
 
 def target(run: str) -> str:
@@ -129,91 +139,55 @@ def ctranslate(run: str, at_once: int, beams: int) -> dict:
     return {"speed": len(ids) / seconds}
 
 
-def translator(run: str, rows: int):
+def translator(run: str, rows: int, weights: str = "bfloat16"):
     """Ours, as `upwell translate` opens it."""
     from upwell.translation import asking
     from upwell.translation.translator import Settings, Translator
     from upwell.verbs._models import Which, open_backend
 
     folder = Path(run) / "model"
-    backend = open_backend(Which(folder=folder, weights="bfloat16"), rows=rows).backend
+    backend = open_backend(Which(folder=folder, weights=weights), rows=rows).backend
     return Translator(backend, asking.of(backend, folder), Settings(beams=4 if rows > 1 else 1)), backend
 
 
-def typed(run: str) -> dict:
-    """Keystrokes of eight sentences, one after the other."""
-    from upwell.translation.typing import Typist
+WAYS = {"all": (False, False, False), "words": (True, False, False), "settled": (True, True, False),
+        "bound": (True, True, True)}  # fmt: skip
 
-    one, backend = translator(run, 1)
-    times, taken, shown = [], 0, 0
+
+def typed(run: str, way: str, back: bool = False, count: int = 10) -> dict:
+    """Keystrokes of some sentences, one after the other. back: from the other language into English."""
+    from sacrebleu.metrics import CHRF
+
+    from upwell.translation.typing import Typist, Way
+
+    one, backend = translator(run, 8)
+    languages = (target(run), "en") if back else ("en", target(run))
+    times, taken, shown, behind, finals, references = [], 0, 0, [], [], []
     try:
-        for text in sentences(run, 8):
-            typist = Typist(one, "en", target(run))
-            for end in range(1, len(text) + 1):
-                begin = time.perf_counter()
-                typist.typed(text[:end])
-                times.append(1000 * (time.perf_counter() - begin))
+        for pair in pairs(run, count, 40):
+            text, reference = (pair["target"], pair["source"]) if back else (pair["source"], pair["target"])
+            typist = Typist(one, *languages, Way(*WAYS[way]))
+            lengths = [keystroke(typist, text[:end], times) for end in range(1, len(text) + 1)]
+            finals.append(typist.typed(text, paused=True))
+            references.append(reference)
+            units = len(text) if languages[0] == "zh" else len(text.split())
+            behind += [units * ((at + 1) / len(text) - min(1, length / max(1, len(finals[-1]))))
+                       for at, length in enumerate(lengths)]  # fmt: skip
             taken, shown = taken + typist.taken_back, shown + typist.signs
     finally:
         backend.close()
     times.sort()
-    return {"speed": 1000 / statistics.median(times), "p50": statistics.median(times),
-            "p95": times[int(0.95 * len(times))], "flicker": taken / shown}  # fmt: skip
+    return {"p50": statistics.median(times), "p95": times[int(0.95 * len(times))], "flicker": taken / shown,
+            "behind": statistics.mean(behind), "chrF": CHRF().corpus_score(finals, [references]).score}  # fmt: skip
 
 
-def aligned(run: str) -> dict:
-    """Parts of sentences whose translations are known (aligned.jsonl, by hand): how well the decoder's attention finds
-    them, beside staying at the same share of the text. overlap: F1 of signs; found: overlap above one half."""
-    from upwell.translation.aligned import shared
-
-    one, backend = translator(run, 1)
-    scores = {"attention": [], "share": []}
-    try:
-        for line in (HERE / "aligned.jsonl").read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            source, made = row["source"], row["target"]
-            for part, known in row["parts"]:
-                begin, first = source.index(part), made.index(known)
-                prompt = one.asking.prompt(source, "en", target(run))
-                (found,) = one.align(source, made, [(begin, begin + len(part))], prompt)
-                guesses = {"attention": found, "share": shared(begin, begin + len(part), source, made)}
-                for way, guess in guesses.items():
-                    both = max(0, min(guess[1], first + len(known)) - max(guess[0], first))
-                    scores[way].append(2 * both / (guess[1] - guess[0] + len(known)) if guess[1] > guess[0] else 0.0)
-    finally:
-        backend.close()
-    told = {f"{way} {what}": value for way, values in scores.items() for what, value in (
-        ("overlap", statistics.mean(values)), ("found", statistics.mean(value > 0.5 for value in values)))}  # fmt: skip
-    return {"speed": 0.0, "parts": len(scores["share"]), **told}
-
-
-def confidence(run: str, count: int = 200) -> dict:
-    """How the confidence of held-out sentences goes with their chrF: Spearman's rank correlation, and the mean chrF of
-    those below and above translator.LOW."""
-    from sacrebleu.metrics import CHRF
-
-    from upwell.translation.translator import LOW
-
-    lines = [json.loads(line)["fields"] for line in
-             (Path(run) / "prepared" / "heldout.jsonl").read_text(encoding="utf-8").splitlines()]  # fmt: skip
-    lines = [lines[at * len(lines) // count] for at in range(count)]
-    one, backend = translator(run, 128)
-    try:
-        made = one.texts([line["source"] for line in lines], "en", target(run))
-    finally:
-        backend.close()
-    metric = CHRF()
-    scores = [metric.sentence_score(text.text, [line["target"]]).score for text, line in zip(made, lines, strict=True)]
-    sure = [text.confidence for text in made]
-
-    def ranks(values: list[float]) -> list[int]:
-        order = sorted(range(len(values)), key=values.__getitem__)
-        return [place for place, _ in sorted(enumerate(order), key=lambda pair: pair[1])]
-
-    low = [score for score, value in zip(scores, sure, strict=True) if value < LOW]
-    high = [score for score, value in zip(scores, sure, strict=True) if value >= LOW]
-    return {"speed": 0.0, "rank correlation": statistics.correlation(ranks(sure), ranks(scores)), "low": len(low),
-            "chrF low": statistics.mean(low or [0.0]), "chrF others": statistics.mean(high or [0.0])}  # fmt: skip
+def keystroke(typist, text: str, times: list[float]) -> int:
+    """Signs that are shown after it; the milliseconds go into times, where something was translated."""
+    before, begin = (typist.state.begun, len(typist.state.finished)), time.perf_counter()
+    shown = typist.typed(text)
+    if before != (typist.state.begun, len(typist.state.finished)):
+        times.append(1000 * (time.perf_counter() - begin))
+    return len(shown)
 
 
 def pages(run: str) -> dict:
@@ -238,37 +212,56 @@ def pages(run: str) -> dict:
     return {"speed": 100 / seconds, "a page": seconds / 100, "paragraphs": len(texts)}
 
 
-WORKS = ["sentences", "typed", "pages", "aligned", "confidence"]
+WORKS = ["sentences", "typed", "pages", "aligned", "confidence", "int8"]
 SIDES = {"upwell, bfloat16": "ours", "transformers, float32": "transformers_side", "CTranslate2, int8": "ctranslate"}
 
 
-def table(run: str, works: list[str], rounds: int) -> list[str]:
-    """Markdown."""
+def speeds(run: str, rounds: int) -> list[str]:
+    """The table of sentences a second."""
     from generate import spread
     from turns import in_turn
 
-    lines = []
-    if "sentences" in works:
-        lines += ["| at once | beams | side | sentences/s | times transformers | peak memory, MB |",
-                  "|---|---|---|---|---|---|"]  # fmt: skip
-        for at_once, beams in CASES:
-            calls = {side: ("translate", f"{name}({run!r}, {at_once}, {beams})") for side, name in SIDES.items()}
-            found = in_turn(calls, rounds, run)
-            base = found["transformers, float32"]
-            for side, rows in found.items():
-                ratio = [row["speed"] / first["speed"] for row, first in zip(rows, base, strict=True)]
-                speeds, memory = ([row[key] for row in rows] for key in ("speed", "memory"))
-                lines.append(f"| {at_once} | {beams} | {side} | {spread(speeds)} | {spread(ratio, 2)} | "
-                             f"{spread(memory)} |")  # fmt: skip
-        lines.append("")
-    told = {"typed": ("p50", "p95", "flicker"), "pages": ("a page", "paragraphs"),
-            "aligned": ("parts", "attention overlap", "attention found", "share overlap", "share found"),
-            "confidence": ("rank correlation", "low", "chrF low", "chrF others")}  # fmt: skip
-    for work, keys in told.items():
-        if work in works:
-            once = 1 if work in ("aligned", "confidence") else rounds
-            (rows,) = in_turn({work: ("translate", f"{work}({run!r})")}, once, run).values()
-            lines += [f"{work}: " + ", ".join(f"{key} {spread([row[key] for row in rows], 2)}" for key in keys), ""]
+    lines = ["| at once | beams | side | sentences/s | times transformers | peak memory, MB |",
+             "|---|---|---|---|---|---|"]  # fmt: skip
+    for at_once, beams in CASES:
+        calls = {side: ("translate", f"{name}({run!r}, {at_once}, {beams})") for side, name in SIDES.items()}
+        found = in_turn(calls, rounds, run)
+        base = found["transformers, float32"]
+        for side, rows in found.items():
+            ratio = [row["speed"] / first["speed"] for row, first in zip(rows, base, strict=True)]
+            speeds, memory = ([row[key] for row in rows] for key in ("speed", "memory"))
+            lines.append(f"| {at_once} | {beams} | {side} | {spread(speeds)} | {spread(ratio, 2)} | "
+                         f"{spread(memory)} |")  # fmt: skip
+    return [*lines, ""]
+
+
+def rows_of(calls: dict[str, str], file: str, rounds: int, run: str) -> list[str]:
+    """A row for each call of a file: what it gives, under its names."""
+    from generate import spread
+    from turns import in_turn
+
+    found = in_turn({name: (file, call) for name, call in calls.items()}, rounds, run)
+    keys = [key for key in next(iter(found.values()))[0] if key != "memory"]
+    lines = ["| | " + " | ".join(keys) + " |", "|---" * (len(keys) + 1) + "|"]
+    for name, rows in found.items():
+        lines.append(f"| {name} | " + " | ".join(spread([row[key] for row in rows], 2) for key in keys) + " |")
+    return [*lines, ""]
+
+
+def table(run: str, works: list[str], rounds: int, items: int) -> list[str]:
+    """Markdown."""
+    calls = {
+        "typed": {f"{way}{', back' if back else ''}": f"typed({run!r}, {way!r}, {back})"
+                  for back in (False, True) for way in WAYS},
+        "pages": {"pages": f"pages({run!r})"}, "aligned": {"aligned": f"aligned({run!r})"},
+        "confidence": {"confidence": f"confidence({run!r})"},
+        "int8": {kind: f"rounded({run!r}, {kind!r}, {items})" for kind in ("file", "bfloat16", "int8")},
+    }  # fmt: skip
+    often = {"typed": rounds, "pages": rounds}
+    lines = speeds(run, rounds) if "sentences" in works else []
+    for work in works:
+        if work in calls:
+            lines += rows_of(calls[work], "translate" if work in often else "translated", often.get(work, 1), run)
     return lines
 
 
@@ -280,10 +273,11 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--works", nargs="+", choices=WORKS, default=WORKS)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--items", type=int, default=300, help="pairs of int8, in each direction")
     parser.add_argument("--markdown", type=Path)
     given = parser.parse_args()
     lines = [f"{machine()}, {given.rounds} rounds in turn, median (lowest-highest)", ""]
-    lines += table(str(given.run.resolve()), given.works, given.rounds)
+    lines += table(str(given.run.resolve()), given.works, given.rounds, given.items)
     print("\n".join(lines))
     if given.markdown:
         given.markdown.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -106,6 +106,35 @@ def test_words_that_are_printed_twice_to_look_bold_are_read_once():
     assert texts(whole.write([("New",), ("Others",)])) == ["New", "Others"]
 
 
+def test_items_of_a_list_are_paragraphs_and_cells_of_a_table_are_never_in_the_middle():
+    items = made(column(60, ["1. Open it.", "2. Close it.", "\u2022 And go"]))
+    assert texts(items) == ["1. Open it.", "2. Close it.", "\u2022 And go"]
+    cells = [(60, 700, 11, "Left"), (280, 700, 11, "Right"), (60, 600, 11, "A line that goes on to the right " * 2)]
+    new = next(line for line in placed("X", cells, wanted=1) if line.text == "X")
+    assert new.left == pytest.approx(280, abs=2)
+
+
+def test_a_stroke_below_words_goes_with_them_and_a_border_stays():
+    raw, document = pdfium.raw, pdfium.PdfDocument(made([(60, 700, 11, "A link"), (60, 600, 11, "Other")]))
+    page = document[0]
+    for x, y, width in ((60, 698, 26), (50, 697.9, 200)):
+        thing = raw.FPDFPageObj_CreateNewRect(x, y, width, 0.5)
+        raw.FPDFPath_SetDrawMode(thing, raw.FPDF_FILLMODE_ALTERNATE, False)
+        raw.FPDFPage_InsertObject(page, thing)
+    page.gen_content()
+    whole = opened(pdf.saved(document), Path("a.pdf"))
+    again = pdfium.PdfDocument(whole.write([("New",), ("Other",)]))[0]
+    places = [thing.get_bounds() for thing in again.get_objects(filter=(raw.FPDF_PAGEOBJ_PATH,))]
+    assert [round(left) for left, *_ in places] == [50]
+
+
+@pytest.mark.parametrize("text, read, found", [
+    ("head i ng", "heading \r\n", "heading"), ("a b", "a  b", "a b"), ("one", "another", "one"),
+])  # fmt: skip
+def test_spaces_between_the_pieces_of_a_line_are_those_that_pdfium_reads(text, read, found):
+    assert _pdf_lines.spaced(text, read) == found
+
+
 def test_no_row_begins_with_a_chinese_stop_or_ends_with_an_opening_bracket():
     assert _pdf_laying.broken("一二三，四五（六七）八", len, 2) == ["一二", "三，", "四五", "（六", "七）", "八"]
     assert _pdf_laying.broken("one two three", len, 7) == ["one two", "three"]

@@ -123,6 +123,7 @@ def test_a_file_that_is_no_memory_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize("text, loops", [
     ("no no no no no no no no no no no no", True), ("好" * 20, True), ("a b " * 8, True),
+    ("file and " + "no " * 9 + "25.", True), ("the the cat cat sat sat on on the the mat mat", False),
     ("the cat sat on the mat and the dog sat on the log", False), ("是的，我们今天一起去看电影吧，好不好呀", False),
 ])  # fmt: skip
 def test_loops_are_seen(text, loops):

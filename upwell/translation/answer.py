@@ -31,12 +31,11 @@ def looping(text: str) -> bool:
     if len(words) < 12:
         return False
     for size in (1, 2, 3, 4):
-        tail = words[-size:]
-        count = 0
-        while count * size < len(words) and words[len(words) - size * (count + 1) : len(words) - size * count] == tail:
-            count += 1
-        if count >= max(4, 8 // size):
-            return True
+        same, most = 0, size * (max(4, 8 // size) - 1)
+        for at in range(size, len(words)):
+            same = same + 1 if words[at] == words[at - size] else 0
+            if same >= most:
+                return True
     return False
 
 

@@ -178,7 +178,8 @@ class Translator:
 
     def _wrong(self, one: Made) -> bool:
         """Whether a translation cannot stay."""
-        return bool(not one.text.strip() or lost(one.source, one.text) or one.breaches or looping(one.text))
+        loops = looping(one.text) and not looping(one.source)
+        return bool(not one.text.strip() or lost(one.source, one.text) or one.breaches or loops)
 
     def _missing(self, one: Made) -> tuple[str, ...]:
         """What a search is made to write: the protected parts and the terms that are not there."""

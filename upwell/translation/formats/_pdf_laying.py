@@ -101,8 +101,16 @@ class Font:
         if text:
             thing = self.made(text, size, look.bold)
             self.raw.FPDFPageObj_SetFillColor(thing, *look.colour)
+            if look.bold and self.fonts[0] is self.fonts[1]:
+                self._thicken(thing, size, look)
             self.raw.FPDFPageObj_Transform(thing, 1, 0, 0, 1, *place)
             self.raw.FPDFPage_InsertObject(page, thing)
+
+    def _thicken(self, thing, size: float, look: "Look") -> None:
+        """An embedded font has one weight: a stroke around its letters makes them bold."""
+        self.raw.FPDFTextObj_SetTextRenderMode(thing, self.raw.FPDF_TEXTRENDERMODE_FILL_STROKE)
+        self.raw.FPDFPageObj_SetStrokeColor(thing, *look.colour)
+        self.raw.FPDFPageObj_SetStrokeWidth(thing, size / 30)
 
 
 class Look(NamedTuple):

@@ -1,8 +1,11 @@
 """Where the words of a page of a PDF stand: its lines, which of them are a paragraph, and what room one has."""
 
 import ctypes
+import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+ITEM = re.compile(r"\s*(?:\d{1,3}[.)]|[•‣▪–—*-])\s")  # of a list
 
 
 @dataclass
@@ -16,6 +19,8 @@ class Line:
     size: float
     text: str
     objects: list = field(default_factory=list)
+    more: list = field(default_factory=list)
+    """What else is on the page for these words' sake."""
 
 
 def lines_of(pdfium, page) -> list[Line]:
@@ -33,14 +38,30 @@ def lines_of(pdfium, page) -> list[Line]:
             silent.append(Line(left, matrix.f, right, top, 0, "", [thing]))
         if text.strip() and right > left and top > bottom and abs(matrix.b) < 0.01 * max(abs(matrix.a), 1e-6):
             found.append(Line(left, matrix.f, right, top, size.value * scale or top - bottom, text, [thing]))
-    textpage.close()
     lines = joined(found)
-    for one in silent:  # words that are printed twice, to look bold, are read once
-        for line in lines:
-            if abs(one.bottom - line.bottom) < 1 and one.left > line.left - 2 and one.right < line.right + 2:
-                line.objects += one.objects
-                break
+    for line in lines:
+        if len(line.objects) > 1:
+            place = line.left - 1, line.bottom, line.right + 1, line.top
+            line.text = spaced(line.text, textpage.get_text_bounded(*place))
+    textpage.close()
+    beside(lines, silent, [Line(*place_of(thing), 0, "", [thing])
+                           for thing in page.get_objects(filter=(raw.FPDF_PAGEOBJ_PATH,), max_depth=1)])  # fmt: skip
     return lines
+
+
+def beside(lines: list[Line], silent: list[Line], paths: list[Line]) -> None:
+    """What goes where a line goes: the same words printed once more, to look bold, and strokes below its words."""
+    strokes = [one for one in paths if one.top - one.bottom < 3]
+    for line in lines:
+        words = [one for one in silent if abs(one.bottom - line.bottom) < 1]
+        under = [one for one in strokes if 0 < line.bottom - one.top < 0.25 * line.size]
+        line.more += [thing for one in (*words, *under) for thing in one.objects
+                      if one.left > line.left - 2 and one.right < line.right + 2]  # fmt: skip
+
+
+def spaced(text: str, read: str) -> str:
+    """Pieces of one line with the spaces that pdfium reads between their signs, where it reads the same signs."""
+    return " ".join(read.split()) if "".join(read.split()) == "".join(text.split()) else text
 
 
 def _words(raw, thing, textpage) -> str:
@@ -75,7 +96,7 @@ def paragraphs(lines: list[Line]) -> list[list[Line]]:
     """Lines below each other of one size and one left edge (but for the first one's) are a paragraph."""
     found: list[list[Line]] = []
     for line in lines:
-        for block in reversed(found):
+        for block in reversed(found) if not ITEM.match(line.text) else ():
             last = block[-1]
             step = last.bottom - line.bottom
             over = min(last.right, line.right) - max(last.left, line.left)
@@ -107,10 +128,10 @@ def room_of(lines: list[Line], others: list[Line], width: float) -> Room:
     if len(lines) > 1:
         ragged = max(one.left for one in lines) - left > size
         return Room(left, right, ragged and max(middles) - min(middles) < size / 2)
+    aside = [one for one in others if one.bottom < lines[0].top and one.top > lines[0].bottom]
     edges = [one.left for one in others] or [left], [one.right for one in others] or [right]
-    if abs(middles[0] - width / 2) < 0.02 * width and left > min(edges[0]) + 3 * size:
+    if not aside and abs(middles[0] - width / 2) < 0.02 * width and left > min(edges[0]) + 3 * size:
         half = min(width / 2 - min(edges[0]), max(edges[1]) - width / 2)
         return Room(min(left, width / 2 - half), max(right, width / 2 + half), True)
-    beside = [one.left - size / 2 for one in others
-              if one.left > right - 1 and one.bottom < lines[0].top and one.top > lines[0].bottom]  # fmt: skip
-    return Room(left, max(right, min([*beside, max(edges[1])])), False)
+    ends = [one.left - size / 2 for one in aside if one.left > right - 1]
+    return Room(left, max(right, min([*ends, max(edges[1])])), False)

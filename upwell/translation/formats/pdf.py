@@ -118,7 +118,7 @@ def rewrite(pdfium, page, font: Font, changed: list[tuple[Block, str]]) -> None:
     for block, text in changed:
         lines = here[round_place(block.lines)]
         look, others = look_of(pdfium.raw, lines), [one for one in all_lines if one not in lines]
-        for thing in (thing for line in lines for thing in line.objects):
+        for thing in (thing for line in lines for thing in (*line.objects, *line.more)):
             page.remove_obj(thing)
         lay(page, font, lines, text, look, room_of(lines, others, page.get_width()))
     page.gen_content()
