@@ -213,8 +213,8 @@ def load(folder: Path) -> Calibration | None:
 
 
 # The 713 passages of DisflQA in an index by minilm-l6; 350 questions about them with an answer, and without one 350 of
-# Natural Questions, 150 of NarrativeQA and 150 of BoolQ; all of the part to learn from. BM25 is left out, since its size
-# hangs on the index. The shares are those of questions that the weights were not fitted to. On the part to measure on
+# Natural Questions, 150 of NarrativeQA and 150 of BoolQ; all of the part to learn from. BM25, whose size hangs on the
+# index, is left out. The shares are those of questions that the weights were not fitted to. On the part to measure on
 # (140 and 550 questions) minilm-l6 refused 94.7 % (92.5 to 96.3) and falsely 6.4 % (3.4 to 11.8); of Natural Questions,
 # some of which are about what the passages are about, 92.0 %. Shared words alone tell much less: 87.6 % (84.6 to 90.1)
 # and 21.4 % (15.4 to 28.9), at the most even point; to refuse 95 % would cost every second answer.
