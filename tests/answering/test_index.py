@@ -542,4 +542,4 @@ def test_a_step_writes_some_hundred_passages_at_once(folder, monkeypatch):
     told = []
     with opened() as index, Index.open("index") as reader:
         index.update(["texts"], progress=lambda done, total, made: told.append((done / total, made, reader.count)))
-    assert told[-1][0] == 1 and [one[1:] for one in told] == [(0, 0), (2, 2), (2, 2)]
+    assert told[-1][0] == 1 and [one[1:] for one in told] == [(0, 0), (2, 2), (2, 2), (3, 3)]

@@ -35,6 +35,18 @@ def test_a_chinese_text_is_cut_at_its_sentences_and_to_fewer_signs():
     assert len(found) > 3 and all(one.endswith("。") and len(one) <= MOST // 3 + 1 for one in found)
 
 
+def test_tables_lists_and_code_are_cut_between_lines():
+    row = "| row {} | It has a sentence. And another one. |"
+    table = "| a | b |\n|---|---|\n" + "\n".join(row.format(number) for number in range(60))
+    items = "\n".join(f"- Item {number} is here. It ends there." for number in range(60))
+    code = "```\n" + "\n".join(f"call({number}). more. " * 2 for number in range(60)) + "\n```"
+    for text, signs in ((table, "|"), (items, "-"), (code, "c`")):
+        found = texts(text)
+        assert len(found) > 1 and all(one[0] in signs for one in found)
+    found = texts("\n".join(f'x{number} = "One. Two."' for number in range(100)), kind="code")
+    assert len(found) > 1 and all(one.startswith("x") for one in found)
+
+
 def test_a_text_without_any_place_to_cut_is_cut_all_the_same():
     for text in ("x" * 50_000, "字" * 20_000, "x " * 30_000, "\u0301" * 10_000):
         found = texts(text)

@@ -95,6 +95,12 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_indexed(texts, capsys):
     assert "passed over" in capsys.readouterr().err
 
 
+def test_pictures_are_passed_over_and_counted(texts, capsys):
+    Path("docs/map.PNG").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    assert run("docs", "--encoder", "none") == 0
+    assert "1 files of pictures" in capsys.readouterr().err
+
+
 def test_chinese_under_an_english_encoder_is_told(texts, capsys, monkeypatch):
     from upwell.verbs import index as verb
 

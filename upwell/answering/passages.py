@@ -20,6 +20,7 @@ TITLE = 100  # characters of a heading
 BODY = 100  # the least size of a paragraph that a line above it can be the heading of
 WINDOW = 10_000  # characters that are divided into sentences at once: its time grows with their square
 LONE = 7  # the level of a heading that nothing marks as one: below all others
+FENCES = ("```", "~~~")
 RULES = "=-~^\"'*+#:"
 ITEM = re.compile(r"[-*•·|>+–]|\d{1,3}[.)]?$|\(?[a-z0-9]\)")
 STOPS = ".!。！:：;；,，、…"
@@ -58,7 +59,7 @@ def cut(text: str, kind: str = "prose", pages: Sequence[Range] = (), fits: Fits 
     found = []
     starts = [start for start, _ in pages]
     for heading, ranges in _sections(text, kind == "code"):
-        units = [unit for start, end in ranges for unit in _units(text, start, end)]
+        units = [unit for start, end in ranges for unit in _units(text, start, end, kind == "code")]
         for start, end in _packed(text, units):
             for first, last in _fitting(text, start, end, heading, fits):
                 at = bisect_right(starts, first)
@@ -143,7 +144,7 @@ def _blocks(text: str, code: bool) -> Iterator[Block]:
             held.append((at, line))
             if fence and words.startswith(fence):
                 fence = ""
-            elif not fence and not code and words.startswith(("```",) if held[1:] else ("```", "~~~")):
+            elif not fence and not code and words.startswith(FENCES[:1] if held[1:] else FENCES):
                 fence = words[:3]
         at += len(line)
     yield from _held(held, rules, code)
@@ -200,13 +201,26 @@ def _clean(title: str) -> str:
 # ---- passages ----
 
 
-def _units(text: str, start: int, end: int) -> Iterator[Range]:
-    """A paragraph; where it is too long, its sentences, and where those are, what lies between spaces."""
-    if size(text[start:end]) <= MOST:
+def _units(text: str, start: int, end: int, code: bool) -> Iterator[Range]:
+    """A paragraph; where it is too long, its sentences (or lines), and where those are, what lies between spaces."""
+    part = text[start:end]
+    if size(part) <= MOST:
         yield start, end
         return
-    for first, last in _sentences(text, start, end):
+    for first, last in (_lines if code or _is_listed(part) else _sentences)(text, start, end):
         yield from _chopped(text, first, last)
+
+
+def _is_listed(part: str) -> bool:
+    """Whether the lines of a paragraph are rows of a table, items of a list or code: a line is a unit then."""
+    lines = part.split("\n")
+    return part.startswith(FENCES) or 2 * sum(bool(ITEM.match(line.strip())) for line in lines) >= len(lines) > 1
+
+
+def _lines(text: str, start: int, end: int) -> Iterator[Range]:
+    for line in text[start:end].splitlines(keepends=True):
+        yield from _trimmed(text, start, start + len(line))
+        start += len(line)
 
 
 def _sentences(text: str, start: int, end: int) -> Iterator[Range]:

@@ -67,6 +67,7 @@ def update(writer: Writer, paths: Sequence[str | Path], collection: str, prune: 
     for path in _gone(writer, paths, collection, seen) if prune else ():
         tally["removed"] += _drop(writer, collection, path)
     writer.step()
+    progress(total, total, writer.made)
     return Report(*(tally[name] for name in Report._fields[:5]), writer.made, tuple(faults))
 
 

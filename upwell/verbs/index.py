@@ -30,6 +30,10 @@ from upwell.text.faults import Faults
 
 DEFAULT = "minilm-l6"
 NONE = "none"
+MEDIA = frozenset(
+    ".png .jpg .jpeg .gif .bmp .tif .tiff .webp .ico .heic .avif .psd .mp3 .wav .ogg .flac .m4a .aac .mp4 .mov .avi "
+    ".mkv .webm .woff .woff2 .ttf .otf .eot".split()
+)
 SAMPLE = 200  # passages that are looked at for their language
 
 
@@ -124,10 +128,7 @@ def update(settings: Settings) -> Faults:
     finally:
         if encoder is not None:
             encoder.close()
-    faults = Faults(settings.max_errors)
-    for fault in report.faults:
-        faults.add(fault)
-    return faults
+    return sorted_out(settings, report.faults)
 
 
 def opened(settings: Settings):
@@ -207,6 +208,19 @@ def show(settings: Settings, index) -> None:
     rows = [(one.source, one.title, one.collection, f"{one.characters:,}", f"{one.passages:,}") for one in found]
     terminal.table(f"{settings.out}, encoder {index.encoder_name or NONE}",
                    ("document", "title", "collection", "characters", "passages"), rows)  # fmt: skip
+
+
+def sorted_out(settings: Settings, found) -> Faults:
+    """What could not be read though it may hold text; pictures, sound and the like are told in a line."""
+    faults, media = Faults(settings.max_errors), 0
+    for fault in found:
+        if Path(fault.source).suffix.lower() in MEDIA:
+            media += 1
+        else:
+            faults.add(fault)
+    if media:
+        terminal.note(f"{media:,} files of pictures, sound or the like were passed over: there is no text in them")
+    return faults
 
 
 def told(settings: Settings, faults: Faults) -> None:
