@@ -97,6 +97,22 @@ def test_A1_what_is_written_cites_what_stands_there(index, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out)["how"] == "sentence"
 
 
+def test_a_span_models_folder_reads_the_passages(index, tmp_path, capsys):
+    from tests.verbs.test_predict import model
+
+    reader, vectors = model(tmp_path / "reader", "span"), model(tmp_path / "vectors", "embed")
+    assert run(index, "When was the mill built?", "--reader", str(reader), "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    (citation,) = found["citations"]
+    assert found["how"] in ("span", "sentence") and MILL[citation["start"] : citation["end"]] == citation["text"]
+    assert run(index, "When was the mill built?", "--reader", str(vectors)) == 2
+    assert "has the head embed, expected one that finds answers" in capsys.readouterr().err
+    assert run(index, "When was the mill built?", "--writer", str(vectors)) == 2
+    assert "writes no text" in capsys.readouterr().err
+    assert run(index, "When was the mill built?", "--encoder", str(vectors)) == 2
+    assert "index without vectors" in capsys.readouterr().err
+
+
 def test_S5_a_collection_alone_is_searched(index, capsys):
     assert run(index, "When was the mill built?", "--collection", "zh") == 0
     assert capsys.readouterr().out == "Not in the documents.\n"
