@@ -76,7 +76,7 @@ class Index:
         """The index in a folder; made where `create` is set and there is none.
 
         encoder: a Backend, needed to put documents in and compared with the one that the index was made with.
-        engine: what searches the vectors, made of all of them (see vectors.Nearest).
+        engine: what searches the vectors, made of the mapped file of all of them (see vectors.Nearest).
         Raises DataError where there is none, for one of another version, and for another encoder.
         """
         folder = Path(folder)
@@ -233,7 +233,8 @@ class Index:
         ids, codes, names = np.zeros(len(found), np.int64), np.zeros(len(found), np.int32), {}
         for row, number, name in placed:
             ids[row], codes[row] = number, names.setdefault(name, len(names) + 1)
-        return _Loaded(version, self._engine(found), found, ids, codes, names, np.argsort(ids, kind="stable"))
+        engine = self._engine if len(found) else vectors.Exact
+        return _Loaded(version, engine(found), found, ids, codes, names, np.argsort(ids, kind="stable"))
 
     # ---- the encoder ----
 
