@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from html import unescape
+from itertools import pairwise
 
 from upwell.catalog import Entry, Files, Part, Record
-from upwell.catalog.corpora._pairs import SPACES, pairs, texts
+from upwell.catalog.corpora._pairs import HAN, SPACES, pairs, split, texts
 
 VERSION = "4:7.4.7-1+deb12u14"
 SHARE = 0.04  # of the documents are for measuring
+LEAST = 15  # characters of the paragraph below a heading
 PARAGRAPH = re.compile(r'<(p|h[1-6]|td|th|dt|dd|li)\b[^>]*?\bid="([^"]+)"[^>]*>(.*?)</\1>', re.DOTALL)
 NESTED = re.compile(r"<(p|h[1-6]|table|ul|ol|div)\b")
 MAC = re.compile(r'<span hidden="true"[^>]*class="MAC"[^>]*>.*?</span>', re.DOTALL)
@@ -49,6 +51,18 @@ def plain(files: Files, folder: str, language: str) -> Iterator[Record]:
     return texts(records(files, folder, language))
 
 
+def headings(files: Files, folder: str, language: str) -> Iterator[Record]:
+    """Each heading of a translated page, with the paragraph below it, which belong together; each heading once."""
+    place, seen = f"usr/share/libreoffice/help/{folder}/text/", set()
+    for name in sorted(name for name in files if name.startswith(place)):
+        found = list(paragraphs(files[name].decode("utf-8")).items())
+        for (above, query), (below, positive) in pairwise(found):
+            wanted = above.startswith("hd_id") and below.startswith("par_id") and query not in seen
+            if wanted and len(positive) >= LEAST and (language != "zh" or HAN.search(query) and HAN.search(positive)):
+                seen.add(query)
+                yield {"query": query, "positive": positive, "split": split(name.partition("/text/")[2], SHARE)}
+
+
 def _part(package: str, folder: str, language: str, sha256: str, holds: str, made=records) -> Part:
     return Part(
         (f"deb:libreoffice-help-en-us={VERSION}", f"deb:libreoffice-help-{package}={VERSION}"),
@@ -74,5 +88,8 @@ ENTRY = Entry(
         "zh-text": _part("zh-cn", "zh-CN", "zh",
                     "8ea91890b8b9d1ea046bf9b1015b0aeca0a6025c2651cbb631dc80f7d1ee3684",
                     "the Chinese side alone: 2,081 pages, 0.7 million characters", plain),
+        "zh-headings": _part("zh-cn", "zh-CN", "zh",
+                    "8ea91890b8b9d1ea046bf9b1015b0aeca0a6025c2651cbb631dc80f7d1ee3684",
+                    "3,382 Chinese headings and the paragraphs below them", headings),
     },
 )
