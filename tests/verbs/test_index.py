@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.translation.test_pdf import made as pdf
 from tests.verbs.test_predict import model
 from upwell import cli
 from upwell.answering.index import Index
@@ -84,6 +85,16 @@ def test_personal_data_stays_unless_it_is_asked_to_be_masked(texts, capsys):
         text = index.text(index.documents()[0].id)
         assert "anna" not in text and "<EMAIL>" in text
     assert not [one.name for one in Path("index").iterdir() if b"anna.berg" in one.read_bytes()]
+
+
+def test_pages_are_known_where_personal_data_is_masked(texts):
+    Path("docs/book.pdf").write_bytes(pdf(*([(60, 700, 11, f"Page {number}: write to anna.berg{number}@nordwind.de.")]
+                                            for number in range(1, 40))))  # fmt: skip
+    assert run("docs/book.pdf", "--encoder", "none", "--personal", "mask") == 0
+    with Index.open("index") as index:
+        found = index.passages(index.newest(100))
+    assert all(f"Page {one.page}: write to <EMAIL>" in one.text for one in found)
+    assert len({one.page for one in found}) > 1
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_is_indexed(texts, capsys):

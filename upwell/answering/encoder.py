@@ -12,24 +12,24 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..errors import DataError
+from ..generation.backend import Backend
 
 SENTENCE = "Which encoder is this? 这是哪一个编码器？"
 AT_ONCE = 64  # texts of about one length
 
 
-def vectors(encoder, texts: Sequence[str], done: Callable[[int], None] = lambda count: None) -> np.ndarray:
-    """A vector of length 1 for each text, (N, width) float32. done: is told how many texts more are ready."""
+def vectors(encoder: Backend, texts: Sequence[str]) -> np.ndarray:
+    """A vector of length 1 for each text, (N, width) float32."""
     order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
     found: list = [None] * len(texts)
     for start in range(0, len(order), AT_ONCE):
         some = order[start : start + AT_ONCE]
         for number, vector in zip(some, encoder.embed([texts[one] for one in some]), strict=True):
             found[number] = vector
-        done(len(some))
     return _of_length_one(encoder, found)
 
 
-def _of_length_one(encoder, found: list) -> np.ndarray:
+def _of_length_one(encoder: Backend, found: list) -> np.ndarray:
     try:
         rows = np.array(found, np.float32).reshape(len(found), -1)
     except ValueError:
@@ -41,12 +41,12 @@ def _of_length_one(encoder, found: list) -> np.ndarray:
     return (rows / lengths).astype(np.float32)
 
 
-def probe(encoder) -> np.ndarray:
+def probe(encoder: Backend) -> np.ndarray:
     """The vector of the sentence by which it is known again, (width,)."""
     return vectors(encoder, [SENTENCE])[0]
 
 
-def fitting(encoder) -> tuple[Callable[[str], bool] | None, int | None]:
+def fitting(encoder: Backend | None) -> tuple[Callable[[str], bool] | None, int | None]:
     """Whether it reads a text whole, as a function, and how many tokens it reads; None of one that does not say."""
     most = room(encoder)
     if most is None:
@@ -54,7 +54,7 @@ def fitting(encoder) -> tuple[Callable[[str], bool] | None, int | None]:
     return (lambda text: len(text.encode("utf-8")) < most or tokens(encoder, text) <= most), most
 
 
-def room(encoder) -> int | None:
+def room(encoder: Backend | None) -> int | None:
     """How many tokens of a text it reads; None of one that does not say, as a server."""
     if encoder is None or getattr(encoder, "tokenizer", None) is None or getattr(encoder, "config", None) is None:
         return None
@@ -63,6 +63,6 @@ def room(encoder) -> int | None:
     return encoder.config.context - Frame(encoder.tokenizer, encoder.config).around
 
 
-def tokens(encoder, text: str) -> int:
+def tokens(encoder: Backend, text: str) -> int:
     """How many tokens of this encoder a text has."""
     return len(encoder.tokenizer.encode(text))

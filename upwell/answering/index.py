@@ -15,6 +15,7 @@ knows nothing of answers.
 
 import contextlib
 import re
+import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ import numpy as np
 
 from ..atomic import alone
 from ..errors import DataError, SettingsError
+from ..generation.backend import Backend
 from ..text import Document, sources
 from . import Passage, tables, updating, vectors
 from . import encoder as encoders
@@ -65,13 +67,14 @@ class _Loaded(NamedTuple):
 class Index:
     """An index in a folder; `Index.open(folder)`, and `with` closes it. Several threads may ask it at once."""
 
-    def __init__(self, folder: Path, base, encoder, engine: Callable[[np.ndarray], vectors.Nearest]):
+    def __init__(self, folder: Path, base: sqlite3.Connection, encoder: Backend | None,
+                 engine: Callable[[np.ndarray], vectors.Nearest]):  # fmt: skip
         self.folder, self._base, self._encoder, self._engine = folder, base, encoder, engine
         self._lock = threading.RLock()
         self._vectors: _Loaded | None = None
 
     @classmethod
-    def open(cls, folder: str | Path, *, encoder=None, create: bool = False,
+    def open(cls, folder: str | Path, *, encoder: Backend | None = None, create: bool = False,
              engine: Callable[[np.ndarray], vectors.Nearest] = vectors.Exact) -> "Index":  # fmt: skip
         """The index in a folder; made where `create` is set and there is none.
 
@@ -238,7 +241,7 @@ class Index:
 
     # ---- the encoder ----
 
-    def check(self, encoder) -> None:
+    def check(self, encoder: Backend) -> None:
         """DataError where this is not the encoder that the vectors come from."""
         name, width = self.encoder_name, self._about("width")
         if not name:

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from ..errors import DataError, SettingsError, TooLong
+from ..generation.backend import Backend
 from . import Hit
 from . import encoder as encoders
 from .index import Index
@@ -48,7 +49,8 @@ class Settings:
 class Searcher:
     """An index and the models that search it. cross: a Backend whose `classify` scores (question, passage)."""
 
-    def __init__(self, index: Index, encoder=None, cross=None, settings: Settings | None = None):
+    def __init__(self, index: Index, encoder: Backend | None = None, cross: Backend | None = None,
+                 settings: Settings | None = None):  # fmt: skip
         self.index, self.encoder, self.cross, self.settings = index, encoder, cross, settings or Settings()
         if encoder is None and not self.settings.lexical:
             raise SettingsError("found dense search alone without an encoder; name the one of the index")

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..generation.backend import Backend
 from ..text import Document
 from . import encoder as encoders
 from . import vectors as files
@@ -63,7 +64,7 @@ def searched(title: str, heading: str, text: str, most: int = HEAD) -> str:
 class Writer:
     """See above. One at a time: whoever makes it holds the lock of the folder."""
 
-    def __init__(self, folder: Path, base: sqlite3.Connection, encoder=None):
+    def __init__(self, folder: Path, base: sqlite3.Connection, encoder: Backend | None = None):
         self.folder, self.base, self.encoder = folder, base, encoder
         self._fits, room = encoders.fitting(encoder)
         self._most = HEAD if room is None or room >= LEAST_ROOM else 0

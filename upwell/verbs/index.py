@@ -17,7 +17,8 @@ Examples:
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
@@ -161,10 +162,22 @@ def own_encoder(out: Path) -> str:
 
 
 def masking():
-    """The step that masks personal data."""
+    """The step that masks personal data, page by page, so that pages stay known."""
     from upwell.text.steps import privacy
 
-    return privacy.step(privacy.Settings())
+    mask = privacy.step(privacy.Settings())
+
+    def apply(document):
+        starts = [start for start, _ in document.pages]
+        if not starts:
+            return mask(document)
+        parts = [mask(replace(document, text=document.text[start:end], pages=())) for start, end in
+                 zip(starts, [*starts[1:], len(document.text)], strict=True)]  # fmt: skip
+        places = accumulate((len(one.text) for one in parts[:-1]), initial=0)
+        pages = tuple((place, number) for place, (_, number) in zip(places, document.pages, strict=True))
+        return replace(parts[0], text="".join(one.text for one in parts), pages=pages)
+
+    return apply
 
 
 def finished(settings: Settings, index, report) -> None:
