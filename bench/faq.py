@@ -93,32 +93,35 @@ def wilson(count: int, total: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def fit(name: str) -> None:
-    """Level and base: is the right entry among the three nearest? Apart: of the two nearest, is it the first?"""
+    """Level and base: is it a question to this FAQ, or of another subject? Apart: is the nearest entry the right one?
+
+    Of the FAQ as a whole, and of its entries with paraphrases alone, so that a small and a larger one are learnt from.
+    """
     found = json.loads((ROOT / "bench/faq_development.json").read_text(encoding="utf-8"))
     encoder = opened(name)
     parts = {"words": [(found[one], None) for one in ("en", "zh")]}
     parts |= dict.fromkeys(("vectors", "both"), [(found["en"], encoder)])
     for kind, given in parts.items():
-        rows = np.concatenate([rows_of(one, model, kind) for one, model in given])
-        best, gap, first, second, three = rows.T
-        level, base = regressed(np.stack([best, np.ones(len(best))], 1), three)
-        (steep,) = regressed(gap[first + second > 0][:, None], first[first + second > 0])
+        rows = np.concatenate([rows_of(one, model, kind, small) for one, model in given for small in (False, True)])
+        best, gap, first, ours = rows.T
+        level, base = regressed(np.stack([best, np.ones(len(best))], 1), ours)
+        (steep,) = regressed(gap[ours > 0][:, None], first[ours > 0])
         print(f"{kind}: level {level:.2f}, base {base:.2f}, apart {steep / level:.2f} ({len(best)} questions)")
     encoder.close()
 
 
-def rows_of(found: dict, encoder, kind: str) -> np.ndarray:
-    """(questions, 5): spreads of the best entry, how far the second is behind, and whether the first, the second, or
-    one of the first three is right."""
-    entries = [Entry(str(number), one["question"], one["answer"]) for number, one in enumerate(found["entries"])]
+def rows_of(found: dict, encoder, kind: str, small: bool) -> np.ndarray:
+    """(questions, 4): spreads of the best entry, how far the second is behind, whether the best one is right, and
+    whether the question is one to this FAQ."""
+    entries = [Entry(str(number), one["question"], one["answer"]) for number, one in enumerate(found["entries"])
+               if one["paraphrases"] or not small]  # fmt: skip
     likeness = Likeness(entries, encoder)
     asked = [(text, number) for number, one in enumerate(found["entries"]) for text in one["paraphrases"]]
     rows = []
-    for text, number in [*asked, *((text, -1) for text in found["unrelated"])]:
+    for text, number in [*asked, *((text, None) for text in found["other"])]:
         spreads = likeness.spreads(text, WORTH[kind])
-        first, second, third = np.argsort(-spreads)[:3]
-        rows.append((spreads[first], spreads[first] - spreads[second], first == number, second == number,
-                     number in (first, second, third)))  # fmt: skip
+        first, second = np.argsort(-spreads)[:2]
+        rows.append((spreads[first], spreads[first] - spreads[second], first == number, number is not None))
     return np.array(rows, dtype=float)
 
 

@@ -47,16 +47,17 @@ def test_A3_a_question_about_something_else_is_handed_over(question):
 
 def test_A3_the_decision_follows_from_score_and_margin_alone():
     fixed = matcher(settings=Settings(sure=0.6, margin=0.5, least=0.3))
+    near, far = 1 / fixed.likeness.apart, 5 / fixed.likeness.apart  # differences of which the margin is small and large
 
     def decided(*evidence):
-        return fixed._decided(np.array([*evidence, *[-9.0] * (len(QUESTIONS) - len(evidence))]))
+        return fixed._decided(np.array([*evidence, *[-30.0] * (len(QUESTIONS) - len(evidence))]))
 
-    assert decided(2.0, -1.0).kind == "answer"
-    assert decided(2.0, 1.5).kind == "ask" and len(decided(2.0, 1.5).others) == 2
-    assert decided(0.0, -3.0).kind == "ask" and len(decided(0.0, -3.0).others) == 1
-    assert decided(-2.0, -5.0).kind == "hand_over"
-    assert 0 <= decided(-2.0, -5.0).score < decided(2.0, 1.5).score <= 1
-    assert decided(2.0, 1.5).margin < decided(2.0, -1.0).margin <= 1
+    assert decided(2.0, 2.0 - far).kind == "answer"
+    assert decided(2.0, 2.0 - near).kind == "ask" and len(decided(2.0, 2.0 - near).others) == 2
+    assert decided(0.0, -far).kind == "ask" and len(decided(0.0, -far).others) == 1
+    assert decided(-2.0, -2.0 - far).kind == "hand_over"
+    assert 0 <= decided(-2.0, -2.0 - far).score < decided(2.0, 1.5).score <= 1
+    assert decided(2.0, 2.0 - near).margin < decided(2.0, 2.0 - far).margin <= 1
     assert len(decided(2.0, 2.0, 2.0, 2.0).others) == Settings().options
 
 

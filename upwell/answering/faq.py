@@ -45,9 +45,9 @@ class Settings:
 
     sure: float = 0.7
     """With this score the best entry is given as the answer ..."""
-    margin: float = 0.5
+    margin: float = 0.3
     """... where it is so much likelier than the second one."""
-    least: float = 0.5
+    least: float = 0.6
     """Below this score the question is handed over."""
     options: int = 3
     """Entries that are asked back at most."""

@@ -42,7 +42,7 @@ ANSWER, COVER = 0.3, 0.4  # weights: of words in the answer; of how much of the 
 GRAM, SIGN, STOP = 0.4, 0.5, 0.3  # weights beside a whole word's: its parts, a Chinese sign, words of every question
 TOPIC = 1.3  # the weight of what a question is about, whatever its words
 SAMPLE = 400  # entries that are held against the others
-FEW = 15
+FEW = 60
 AT_ONCE = 256
 STOPS = """a an the is are am be do does did can could may will would should i you we my your our me us it this that
 there what which who when where why how to of in on at for from by with and or if so please hello hi thanks want need
@@ -69,9 +69,9 @@ class Worth(NamedTuple):
     """By how much the difference of two log-odds must be taken to tell which of two entries is meant."""
 
 
-USUAL_WORDS, USUAL_VECTORS = Scale(0.14, 0.1), Scale(0.39, 0.12)
-WORTH = {"words": Worth(1.0, 0.0, 0.47, -0.22, 3.15), "vectors": Worth(0.0, 1.0, 0.85, 0.75, 2.1),
-         "both": Worth(0.2, 1.0, 0.73, 0.62, 1.65)}  # fmt: skip
+USUAL_WORDS, USUAL_VECTORS = Scale(0.16, 0.11), Scale(0.39, 0.115)
+WORTH = {"words": Worth(1.0, 0.0, 1.16, 0.72, 0.16), "vectors": Worth(0.0, 1.0, 2.1, 2.18, 0.34),
+         "both": Worth(0.1, 1.0, 2.04, 2.27, 0.33)}  # fmt: skip
 
 
 class Likeness:
