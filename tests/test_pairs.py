@@ -39,6 +39,21 @@ def test_paragraphs_of_one_id_are_pairs_and_what_is_not_translated_is_none():
                                "target_language": "zh"}  # fmt: skip
 
 
+def test_a_heading_belongs_to_the_paragraph_below_it_once():
+    long = page(title="背景", menu="字符、段落、页面和列表的格式", cell="大小")
+    one = long.replace(b'"hd_', b'"hd_id').replace(b'"par_', b'"par_id')
+    files = {
+        PLACE.format("zh-CN", "a"): one,
+        PLACE.format("zh-CN", "b"): one,
+        PLACE.format("zh-CN", "c"): page(title="短", menu="X", cell="Y"),
+        PLACE.format("en-US", "a"): page(title="Background", menu="Character", cell="Size"),
+    }
+    found = list(help_pairs.headings(files, "zh-CN", "zh"))
+    wanted = ("背景", "Choose Format - 字符、段落、页面和列表的格式.")
+    assert [(one["query"], one["positive"]) for one in found] == [wanted]
+    assert examples.document(found[0], "x:1").fields["task"] == "pair"
+
+
 def test_guides_are_paired_block_by_block_where_their_tags_agree():
     files = {
         "usr/share/help/C/gnome-help/a.page": GUIDE.format("Sound", "Turn it", "down").encode(),
