@@ -119,6 +119,35 @@ def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]], path: Path
     return path
 
 
+def intervals(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], path: Path, title: str = "") -> Path:
+    """Values with their intervals as a picture, a line for each name: group -> name -> (value, low, high)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(name for group in groups.values() for name in group))
+    figure = Figure(figsize=(8, 1.4 + 0.6 * len(names)), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for number, (label, group) in enumerate(groups.items()):
+        there = [name for name in names if name in group]
+        places = [names.index(name) + 0.24 * (number - (len(groups) - 1) / 2) for name in there]
+        values = [group[name][0] for name in there]
+        below, above = ([abs(group[name][at] - group[name][0]) for name in there] for at in (1, 2))
+        colour = PALETTE[(len(groups) - 1 - number) % len(PALETTE)]
+        axes.errorbar(values, places, xerr=[below, above], fmt="o", color=colour, capsize=4, label=label)
+        for value, place in zip(values, places, strict=True):
+            axes.annotate(f"{value:.3f}", (value, place), xytext=(0, 5), textcoords="offset points", ha="center",
+                          fontsize=8, color=colour)  # fmt: skip
+    axes.set_yticks(range(len(names)), names)
+    axes.set(ylim=(len(names) - 0.5, -0.5), title=title)
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.25, axis="x")
+    if len(groups) > 1:
+        axes.legend(loc="lower right", frameon=False)
+    figure.savefig(path)
+    return path
+
+
 def _field(field, curve: Mapping, name: str, color: str, label: str | None) -> None:
     """One curve: training values smoothed over their raw ones, held-out values with their errors."""
     points = [(x, y) for x, y in zip(curve["step"], curve["values"], strict=True) if y is not None]

@@ -3,12 +3,18 @@
 Fetches a real corpus (or takes yours), cleans it, trains a tokenizer and a model for a few minutes, measures the
 model on text it has not seen, lets it write, and says how to go on. Ctrl-C stops it; the same command goes on.
 
+With --from a model is not made but taken, and taught to answer from a folder of documents: these are cleaned, personal
+data taken out, indexed; questions with known answers are made of them; the model learns from some (LoRA), and is asked
+the others before and after, alone and with passages, beside the best sentence with its exact place.
+
 Examples:
     upwell quickstart
     upwell quickstart --minutes 10 --serve
     upwell quickstart --corpus ~/my-texts
     upwell quickstart --lang zh
     upwell quickstart --steps 200 --seed 7
+    upwell quickstart --from smollm2-135m --corpus docs/
+    upwell quickstart --from smollm2-135m --corpus docs/ --minutes 8 --serve
 """
 
 import json
@@ -17,7 +23,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from upwell import terminal
 
@@ -51,15 +59,35 @@ class Settings:
     """Open the page at the end."""
     port: int = 8000
     """The page's port, with --serve."""
+    from_: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """A model that chats, to be taught from --corpus: a folder, or a name (smollm2-135m is fetched)."""
+    encoder: Path | None = None
+    """With --from: what passages are found by beside their words, a folder or a name; none: words alone. Default:
+    minilm-l6, which reads English; none for Chinese text."""
+    questions: int = 60
+    """With --from: questions about held-out documents that are asked before and after."""
 
     def __post_init__(self):
         if not (self.minutes > 0 and math.isfinite(self.minutes)):
             raise ValueError(f"minutes is {self.minutes}; expected a number above 0, as 4")
         if self.steps < 0:
             raise ValueError(f"steps is {self.steps}; expected 0 (use the minutes) or more")
+        if self.questions < 1:
+            raise ValueError(f"questions is {self.questions}; expected 1 or more")
+        if self.from_ is not None and self.corpus is None:
+            raise ValueError("--from needs --corpus: the folder of documents that the model is to answer from")
+        if self.from_ is not None and (self.vocab_size, self.lang, self.compile) != (4096, "en", "wait"):
+            raise ValueError("--vocab-size, --lang and --compile are for a new model; with --from the model has its "
+                             "own tokenizer, and the language is that of the text")  # fmt: skip
+        if self.from_ is None and (self.encoder is not None or self.questions != 60):
+            raise ValueError("--encoder and --questions go with --from, the model that is to answer questions")
 
 
 def main(settings: Settings) -> int | None:
+    if settings.from_ is not None:
+        from upwell.verbs import _firm
+
+        return _firm.main(settings)
     walk = Walk(settings)
     with walk.stopping():
         text = walk.stage("fetch", walk.fetch)
