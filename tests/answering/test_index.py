@@ -1,18 +1,21 @@
 """The index: kept up to date by what changed, whole after a kill, and rid of what was removed."""
 
 import errno
+import io
 import json
 import os
 import sqlite3
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.answering.encoders import Words
+from tests.text import reader_files as files
 from tests.translation.test_pdf import made as pdf
 from upwell.answering import tables, vectors, writing
 from upwell.answering.index import Index
@@ -427,6 +430,24 @@ def test_B8_what_cannot_be_read_is_told_and_the_rest_is_there(folder):
         assert index.update(["texts"]).added == 1 and found(index, "mountains") == ["texts/broken.pdf"]
         write("broken.pdf", b"%PDF-1.4 broken again")
         assert index.update(["texts"]).removed == 0 and found(index, "mountains") == ["texts/broken.pdf"]
+
+
+def test_B8_an_archive_writes_nowhere_and_locked_and_scanned_files_say_so(folder):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("../../escaped.txt", "A mountain is high.")
+        file.writestr("bomb.txt", "a" * 50_000_000)
+    write("all.zip", archive.getvalue())
+    write("locked.pdf", files.locked_pdf())
+    write("scan.pdf", files.pdf([]))
+    before = sorted(path for path in folder.parent.rglob("*") if path.is_file())
+    with opened() as index:
+        told = {Path(one.source).name: one.message for one in index.update(["texts"]).faults}
+        assert "encrypted" in told["locked.pdf"] and "no text layer" in told["scan.pdf"] and "bomb.txt" in str(told)
+        after = sorted(path for path in folder.parent.rglob("*") if path.is_file())
+        assert [path.name for path in after if path not in before] == ["index.sqlite", "lock", "vectors-1.f32"]
+        assert all(one.startswith("texts/all.zip/") for one in found(index, "mountain")), "under the archive's name"
+        assert found(index, "mountain") or "escaped.txt" in str(told)
 
 
 def test_B8_texts_of_odd_characters_are_stored_as_they_can_be(folder):
