@@ -9,7 +9,7 @@ sentences   held-out sentences of one language, 1 or 32 at once, greedy or with 
 typed       a text that is being typed, in four ways (translation/typing.py), in both directions: milliseconds of a
             keystroke that has something translated, the share of shown signs that were taken back (flicker), by how
             many words (signs of Chinese) the translation is behind, and chrF of what stands there in the end
-pages       a Word file of 100 pages of held-out paragraphs, seconds a page (translation/documents.py)
+pages       a Word file of --pages pages of 300 words, held-out paragraphs, seconds a page (translation/documents.py)
 aligned     where parts of sentences stand in their translations, by attention (translation/aligned.py)
 confidence  how it goes with chrF: of the model alone, of the way back alone, and of both (translation/translator.py)
 int8        BLEU and chrF of --items held-out pairs in each direction, weights of the file, in bfloat16, and in int8
@@ -190,8 +190,8 @@ def keystroke(typist, text: str, times: list[float]) -> int:
     return len(shown)
 
 
-def pages(run: str) -> dict:
-    """A Word file of a hundred pages."""
+def pages(run: str, count: int) -> dict:
+    """A Word file of so many pages."""
     from tests.translation.fake import docx, paragraph
     from tests.translation.fake import run as words_run
     from upwell.translation.documents import translate_bytes
@@ -199,7 +199,7 @@ def pages(run: str) -> dict:
     one, backend = translator(run, 128)
     texts, words = [], 0
     for text in sentences(run, 2000) * 10:
-        if words >= 100 * PAGE:
+        if words >= count * PAGE:
             break
         texts.append(text.replace("&", "and").replace("<", "(").replace(">", ")"))
         words += len(text.split())
@@ -209,7 +209,7 @@ def pages(run: str) -> dict:
     finally:
         backend.close()
     seconds = time.perf_counter() - begin
-    return {"speed": 100 / seconds, "a page": seconds / 100, "paragraphs": len(texts)}
+    return {"seconds": seconds, "a page": seconds / count, "paragraphs": len(texts)}
 
 
 WORKS = ["sentences", "typed", "pages", "aligned", "confidence", "int8"]
@@ -248,12 +248,12 @@ def rows_of(calls: dict[str, str], file: str, rounds: int, run: str) -> list[str
     return [*lines, ""]
 
 
-def table(run: str, works: list[str], rounds: int, items: int) -> list[str]:
+def table(run: str, works: list[str], rounds: int, items: int, leaves: int) -> list[str]:
     """Markdown."""
     calls = {
         "typed": {f"{way}{', back' if back else ''}": f"typed({run!r}, {way!r}, {back})"
                   for back in (False, True) for way in WAYS},
-        "pages": {"pages": f"pages({run!r})"}, "aligned": {"aligned": f"aligned({run!r})"},
+        "pages": {f"{leaves} pages": f"pages({run!r}, {leaves})"}, "aligned": {"aligned": f"aligned({run!r})"},
         "confidence": {"confidence": f"confidence({run!r})"},
         "int8": {kind: f"rounded({run!r}, {kind!r}, {items})" for kind in ("file", "bfloat16", "int8")},
     }  # fmt: skip
@@ -274,10 +274,11 @@ def main() -> None:
     parser.add_argument("--works", nargs="+", choices=WORKS, default=WORKS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--items", type=int, default=300, help="pairs of int8, in each direction")
+    parser.add_argument("--pages", type=int, default=100, help="of the Word file")
     parser.add_argument("--markdown", type=Path)
     given = parser.parse_args()
     lines = [f"{machine()}, {given.rounds} rounds in turn, median (lowest-highest)", ""]
-    lines += table(str(given.run.resolve()), given.works, given.rounds, given.items)
+    lines += table(str(given.run.resolve()), given.works, given.rounds, given.items, given.pages)
     print("\n".join(lines))
     if given.markdown:
         given.markdown.write_text("\n".join(lines) + "\n", encoding="utf-8")

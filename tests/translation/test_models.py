@@ -11,7 +11,7 @@ from upwell.model.sizes import Sizes
 from upwell.tokens import kinds
 from upwell.translation import asking
 from upwell.translation.aligned import Aligner, attention, looked_at, places, shared, whole
-from upwell.translation.translator import Settings, Translator
+from upwell.translation.translator import Asked, Made, Settings, Translator
 from upwell.translation.typing import Typist, Way
 
 TEXTS = ["Open the file and close the main window.", "打开文件并关闭主窗口。", "Rivers run to the sea."] * 20
@@ -84,8 +84,19 @@ def test_a_translation_by_a_random_model_keeps_what_is_protected(backend):
     assert backend.tokenizer.encode_source("zh: Open") == way.prompt("Open", "en", "zh")
     made = Translator(backend, way, Settings(beams=2)).texts(["Open %s and 12 files."], "en", "zh")
     assert "%s" in made[0].text and "12" in made[0].text and made[0].how in ("model", "forced", "pieces")
-    best = Translator(backend, way, Settings(beams=3, best=3)).texts(["Open the file"], "en", "zh")[0].best
-    assert len(best) == 3 or made[0].how == "pieces"
+    (several,) = Translator(backend, way, Settings(beams=3, best=3)).texts(["Open the file"], "en", "zh")
+    assert len(several.best) == 3 or several.how == "pieces"
+
+
+def test_a_translation_that_loops_is_asked_for_without_repetitions(backend, monkeypatch):
+    one, asked = Translator(backend, asking.of(backend, None, "", [("en", "zh")]), Settings(beams=2)), []
+    wrong = [Made("Open %s now", "the " * 20, "model", 0.5), Made("Open %s now", "offen", "model", 0.5)]
+    monkeypatch.setattr(one, "_around", lambda asked: wrong[: len(asked)])
+    real, answers = one._model, iter([wrong])
+    monkeypatch.setattr(one, "_model", lambda *given: next(answers, None) or real(*given))
+    monkeypatch.setattr(backend, "generate", lambda prompt, writing: asked.append(writing) or iter(()))
+    one._written([Asked(made.source, "en", "zh") for made in wrong])
+    assert [(writing.no_repeat, writing.must) for writing in asked] == [(3, ("%s",)), (0, ("%s",))]
 
 
 @pytest.mark.parametrize("way", [Way(), Way(False, False), Way(True, False), Way(bound=True)])

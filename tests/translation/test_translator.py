@@ -122,9 +122,16 @@ def test_a_file_that_is_no_memory_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("text, loops", [
-    ("no no no no no no no no no no no no", True), ("好" * 20, True), ("a b " * 8, True),
-    ("file and " + "no " * 9 + "25.", True), ("the the cat cat sat sat on on the the mat mat", False),
+    ("no no no no no no no no no no no no", True), ("好" * 20, True), ("a b " * 8, True), ("ok/" * 9, True),
+    ("使用 Linux " + "数据设备" * 9 + " 中", True), ("BC" + "RD" * 20, True), ("file and " + "no " * 9 + "25.", True),
+    ("the the cat cat sat sat on on the the mat mat", False), ("Wait ... 100,000,000", False),
     ("the cat sat on the mat and the dog sat on the log", False), ("是的，我们今天一起去看电影吧，好不好呀", False),
 ])  # fmt: skip
 def test_loops_are_seen(text, loops):
     assert looping(text) == loops
+
+
+def test_a_loop_is_no_translation_but_what_its_source_repeats_may_be_repeated():
+    one = translator(lambda text: "数据设备" * 20 if "loop" in text else text.upper())
+    made, same = one.texts(["This will loop.", "Yes " + "very " * 12 + "well."], "en", "de")
+    assert made.text == "This will loop." and made.how == "pieces" and same.how == "model"

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 from ..generation.settings import Piece
 
+PERIOD = 40  # signs of what is repeated, at most
+SAME = 12  # so many signs stand as they stood one period before
+
 
 def read(pieces: Iterable[Piece]) -> tuple[str, list[float], tuple[str, ...]]:
     """Text, log-probabilities and other texts of an answer."""
@@ -26,14 +29,12 @@ def edged(piece: str) -> tuple[str, str, str]:
 
 
 def looping(text: str) -> bool:
-    """Whether a translation says the same again and again, as a model does that has lost its way."""
-    words = text.split() if " " in text.strip() else list(text)
-    if len(words) < 12:
-        return False
-    for size in (1, 2, 3, 4):
-        same, most = 0, size * (max(4, 8 // size) - 1)
-        for at in range(size, len(words)):
-            same = same + 1 if words[at] == words[at - size] else 0
+    """Whether a translation says the same at least four times in a row, as a model does that has lost its way."""
+    signs = "".join(text.split())
+    for size in range(1, PERIOD + 1):
+        same, most = 0, max(SAME, 3 * size)
+        for at in range(size, len(signs)):
+            same = same + 1 if signs[at] == signs[at - size] else 0
             if same >= most:
                 return True
     return False

@@ -4,8 +4,9 @@
     for made in translator.texts(["Open the file."], "en", "zh"): ...
 
 Each sentence is looked at when it comes back: it must hold its source's addresses, signs, code and numbers, keep to the
-glossary, and be no loop. Where it does not, beam search is made to write what is missing, and where that fails, too,
-only what lies between the protected parts is translated, so that these cannot change. `Made.how` says which it was.
+glossary, and be no loop. Where it does not, beam search is made to write what is missing, without repetitions, and
+where that fails, too, only what lies between the protected parts is translated, so that these cannot change. `Made.how`
+says which it was.
 """
 
 import math
@@ -55,6 +56,13 @@ class Asked(NamedTuple):
     text: str
     source: str
     target: str
+
+
+class Must(NamedTuple):
+    """What a second try must do better. words: hold these; go_on: not say the same again and again."""
+
+    words: tuple[str, ...] = ()
+    go_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,7 +161,8 @@ class Translator:
         wrong = [number for number, one in enumerate(found) if self._wrong(one)]
         if wrong and hasattr(self.backend, "engine") and self.settings.beams > 1:
             forced = self._model([asked[number] for number in wrong],
-                                 [self._missing(found[number]) for number in wrong])  # fmt: skip
+                                 [Must(self._missing(found[number]), looping(found[number].text))
+                                  for number in wrong])  # fmt: skip
             for number, one in zip(wrong, forced, strict=True):
                 if not self._wrong(one):
                     found[number] = one._replace(how="forced")
@@ -186,10 +195,10 @@ class Translator:
         words = [part for part in lost(one.source, one.text) if part in one.source]
         return tuple(dict.fromkeys([*words, *(breach.term.target for breach in one.breaches)]))[:FORCED]
 
-    def _model(self, asked: list[Asked], must: list[tuple[str, ...]] | None = None) -> list[Made]:
+    def _model(self, asked: list[Asked], must: list[Must] | None = None) -> list[Made]:
         """What the model makes of each."""
         prompts = [self.asking.prompt(one.text, one.source, one.target) for one in asked]
-        writers = [self._begun(one, prompt, () if must is None else must[number])
+        writers = [self._begun(one, prompt, Must() if must is None else must[number])
                    for number, (one, prompt) in enumerate(zip(asked, prompts, strict=True))]  # fmt: skip
         if hasattr(self.backend, "engine"):
             results = [read(writer()) for writer in [_started(one) for one in writers]]
@@ -204,7 +213,7 @@ class Translator:
             found.append(Made(one.text, text, "model", sure, breaches, best))
         return found
 
-    def _begun(self, one: Asked, prompt, must: tuple[str, ...]) -> Callable:
+    def _begun(self, one: Asked, prompt, must: Must) -> Callable:
         """A call that begins the writing and gives its pieces."""
         s, config = self.settings, getattr(self.backend, "config", None)
         most = 4 * len(one.text) + 64
@@ -216,8 +225,10 @@ class Translator:
                 return lambda: iter(())  # it does not fit: what lies between protected parts may
         ways = {"strategy": "beam", "beams": s.beams, "best": s.best} if s.beams > 1 and config is not None else {
             "temperature": 0.0}  # fmt: skip
-        if must:
-            ways = {"strategy": "constrained", "beams": max(s.beams, 4), "must": must}
+        if must.words:
+            ways = {"strategy": "constrained", "beams": max(s.beams, 4), "must": must.words}
+        if must.go_on:
+            ways["no_repeat"] = 3
         return lambda: self.backend.generate(prompt, Writing(max_new=most, seconds=s.seconds, **ways))
 
     def _around(self, asked: list[Asked]) -> list[Made]:
