@@ -6,7 +6,7 @@ import pytest
 
 from tests.answering.asked import MILL, TEXTS, Marks, Says, Shelf, Words
 from upwell.answering import Answer, asking
-from upwell.answering.asking import Asker, fused
+from upwell.answering.asking import Asker, in_turn
 from upwell.answering.calibration import Calibration
 from upwell.errors import DataError, ServiceError, TooLong
 
@@ -175,18 +175,26 @@ def test_the_joined_pieces_are_the_answers_text(writer, question):
 # ---- what was said before ----
 
 
-def test_a_follow_up_is_searched_as_it_is_and_made_whole():
+def test_a_follow_up_is_made_whole_and_searched_also_with_what_was_said():
     one = asker()
     history = [{"role": "user", "content": "Where does the Grayford Mill stand?"},
                {"role": "assistant", "content": "West."}]  # fmt: skip
     answer = one.ask("When was it built?", history)
     assert answer.question == "When was Grayford Mill built?"
-    assert one.searcher.asked == ["When was it built?", "When was Grayford Mill built?"]
+    assert one.searcher.asked == ["When was Grayford Mill built?",
+                                  "Where does the Grayford Mill stand? West. When was it built?"]  # fmt: skip
     assert "1789" in answer.text
     exact(one, answer)
 
 
-def test_B4_a_question_that_is_too_long_when_made_whole_is_searched_as_it_is():
+def test_a_follow_up_stays_with_the_text_that_was_talked_about():
+    one = asker(texts=TEXTS | {4: "The castle was built in 1800. Nobody lives there."})
+    history = [{"role": "user", "content": "Who built it?"}, {"role": "assistant", "content": "Anna Gray, a miller."}]
+    answer = one.ask("When was it built?", history)
+    assert answer.hits[0].passage.document == 1 and {hit.passage.document for hit in answer.hits} == {1, 4}
+
+
+def test_B4_a_question_that_is_too_long_with_what_was_said_is_searched_without():
     one = asker()
     find = one.searcher.find
 
@@ -210,10 +218,12 @@ def test_a_question_that_stands_alone_is_searched_once():
 
 def test_two_searches_become_one_list_without_doubles():
     first, second = Words(Shelf(TEXTS)).find("mill"), Words(Shelf(TEXTS)).find("dogs in the mill")
-    found = fused(first, second)
+    found = in_turn(first, second)
     ids = [hit.passage.id for hit in found]
     assert len(set(ids)) == len(ids) and set(ids) == {hit.passage.id for hit in [*first, *second]}
+    assert ids[0] == first[0].passage.id
     assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
+    assert in_turn([], second)[0].passage == second[0].passage and in_turn([], []) == []
 
 
 # ---- bad input ----

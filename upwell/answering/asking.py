@@ -10,6 +10,7 @@ pieces are the answer's text. Every citation is held against the stored document
 a document that has gone is not cited. Below the threshold nothing is answered. It may be used by several threads.
 """
 
+import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -24,7 +25,7 @@ from .written import LONGEST, NOTHING, NOTHING_ZH, harmless, written
 
 MOST = 10_000  # characters of a question
 TALK = 200  # messages of a history
-FUSED = 60  # of two searches, as reciprocal ranks
+FUSED = 60  # a score of two searches is 1 / (FUSED + rank)
 REST = 3  # hits that are tried where the best one's document has gone
 
 Event = tuple[Hit, ...] | str | Answer
@@ -89,28 +90,32 @@ class Asker:
         check_question(question)
         check_history(history)
         asked = followups.standalone(question, history, self.writer if self.writes else None)
-        return self._events(asked, self.found(question, asked, collections), collections)
+        try:
+            own = self.searcher.find(asked, self.settings.k, collections)
+        except TooLong:  # the encoder reads no more
+            asked, own = question, self.searcher.find(question, self.settings.k, collections)
+        hits = own if asked == question else self.wider(question, history, own, collections)
+        return self._events(asked, tuple(hits), max((hit.cosine for hit in own), default=0.0), collections)
 
     # ---- searching ----
 
-    def found(self, question: str, asked: str, collections: Collection[str] | None = None) -> tuple[Hit, ...]:
-        """What is found to a question, and to what it is with its gaps filled in, together."""
+    def wider(self, question: str, history: Sequence[dict], own: Sequence[Hit],
+              collections: Collection[str] | None = None) -> list[Hit]:  # fmt: skip
+        """What a follow-up finds by itself and with all that was said lately, in turn."""
         k = self.settings.k
-        if asked == question:
-            return tuple(self.searcher.find(question, k, collections))
-        own = self.searcher.find(question, k, collections)
         try:
-            return tuple(fused(self.searcher.find(asked, k, collections), own)[:k])
-        except TooLong:  # with what was said before it is more than the encoder reads
-            return tuple(own)
+            return in_turn(self.searcher.find(followups.together(question, history), k, collections), own)[:k]
+        except (DataError, TooLong):  # with what was said before it is more than is searched for
+            return list(own)
 
-    def signals(self, question: str, hits: Sequence[Hit], likely: Found | None, sure: Found | None) -> dict[str, float]:
-        """What the search shows of a question (see calibration.SIGNALS)."""
+    def signals(self, question: str, hits: Sequence[Hit], cosine: float, likely: Found | None,
+                sure: Found | None) -> dict[str, float]:  # fmt: skip
+        """What the search shows of a question (see calibration.SIGNALS). cosine: of the best of its own hits."""
         wanted = spans.content(question)
         lexical = max((hit.lexical for hit in hits), default=0.0) / max(len(wanted), 1)
         texts = [f"{hit.passage.title}\n{hit.passage.heading}\n{hit.passage.text}" for hit in hits]
         return {
-            "cosine": max((hit.cosine for hit in hits), default=0.0),
+            "cosine": cosine,
             "coverage": max((spans.coverage(wanted, text) for text in texts), default=0.0),
             "lexical": lexical / (1 + lexical),
             "sentence": 0.0 if likely is None else likely.nearest,
@@ -121,7 +126,8 @@ class Asker:
         """The signals of a question, for a calibration."""
         check_question(question)
         hits = self.searcher.find(question, self.settings.k, collections)
-        return self.signals(question, hits, *self.read(question, hits))
+        cosine = max((hit.cosine for hit in hits), default=0.0)
+        return self.signals(question, hits, cosine, *self.read(question, hits))
 
     def read(self, question: str, hits: Sequence[Hit]) -> tuple[Found | None, Found | None]:
         """The best sentence, and the answer of the span model."""
@@ -130,10 +136,12 @@ class Asker:
 
     # ---- answering ----
 
-    def _events(self, question: str, hits: tuple[Hit, ...], collections: Collection[str] | None) -> Iterator[Event]:
+    def _events(self, question: str, hits: tuple[Hit, ...], cosine: float,
+                collections: Collection[str] | None) -> Iterator[Event]:  # fmt: skip
         yield hits
-        likely, sure = self.read(question, hits)
-        confidence = self.calibration.confidence(self.signals(question, hits, likely, sure)) if hits else 0.0
+        found = self.read(question, hits)
+        likely, sure = found
+        confidence = self.calibration.confidence(self.signals(question, hits, cosine, *found)) if hits else 0.0
         known = Answer("", (), confidence, "refused", question, hits)
         answer = None
         if hits and confidence >= self.threshold:
@@ -209,15 +217,13 @@ def refusal(known: Answer) -> Answer:
     return replace(known, text=text, citations=(), how="refused")
 
 
-def fused(first: Sequence[Hit], second: Sequence[Hit]) -> list[Hit]:
-    """The hits of two searches as one, by reciprocal ranks (Cormack and others 2009); likenesses of the first count."""
-    scores: dict[int, float] = {}
+def in_turn(first: Sequence[Hit], second: Sequence[Hit]) -> list[Hit]:
+    """The hits of two searches, one of each in turn, each passage once; the score is that of the new rank."""
     known: dict[int, Hit] = {}
-    for hits in (first, second):
-        for rank, hit in enumerate(hits, start=1):
-            scores[hit.passage.id] = scores.get(hit.passage.id, 0.0) + 1 / (FUSED + rank)
+    for pair in itertools.zip_longest(first, second):
+        for hit in filter(None, pair):
             known.setdefault(hit.passage.id, hit)
-    return sorted((replace(known[one], score=score) for one, score in scores.items()), key=lambda hit: -hit.score)
+    return [replace(hit, score=1 / (FUSED + rank)) for rank, hit in enumerate(known.values(), start=1)]
 
 
 def check_question(question: str) -> None:

@@ -2,10 +2,11 @@
 
     standalone("How high is it?", history)              # "How high is the Eiffel Tower?"
     standalone("它有多高？", history, writer)            # by a chat model, if it brings in no words of its own
+    together("How high is it?", history)                # what was said lately and the question: what is searched for
 
 history: what was said, oldest first, {"role": "user" or "assistant", "content"}. Without a model a pronoun becomes what
-the last question was about, "what about X?" the last question with X in it, and a question of nearly no words takes
-over those of the last one. A question that stands by itself stays as it is. It knows no index.
+the last question was about, "what about X?" the last question with X in it, and where that cannot be told the last
+question stands in brackets behind it. A question that stands by itself stays as it is. It knows no index.
 """
 
 import re
@@ -19,6 +20,7 @@ from .written import defused, harmless
 
 TURNS = 6  # messages that are looked back at
 SAID = 1000  # characters of each
+TOGETHER = 300  # characters of each, where they are searched for with the question
 LONGEST = 300  # characters of what a model makes of a question
 
 PRONOUN = re.compile(
@@ -34,6 +36,7 @@ ABOUT = re.compile(
     r"(?:(for|in|of|with|on|at|to|by)\s+)?(.+?)[\s?.!]*$",
     re.IGNORECASE,
 )
+DEMONSTRATIVE = {"this", "that", "these", "those"}
 PERSON = {"he", "him", "his", "she", "her", "hers", "they", "them", "their", "theirs"}
 WHO = re.compile(r"^\s*who(?:se|m)?\b", re.IGNORECASE)
 NAME = re.compile(r"\b[A-Z][\w.'’-]*(?:\s+(?:of|the|de|von|van|and)(?=\s+[A-Z])|\s+[A-Z0-9][\w.'’-]*)*")
@@ -70,6 +73,12 @@ def standalone(question: str, history: Sequence[dict], writer: Backend | None = 
     return _written(question, before, writer) or by_rule
 
 
+def together(question: str, history: Sequence[dict]) -> str:
+    """What was said lately, and the question: passages about what the talk is about are found by all of it."""
+    said = [one["content"][:TOGETHER] for one in history if one.get("content", "").strip()][-TURNS:]
+    return " ".join([*said, question])
+
+
 def leans(question: str) -> bool:
     """Whether it cannot be understood without what was said before."""
     if chinese(question):
@@ -99,21 +108,18 @@ def _asked(before: Sequence[dict]) -> str:
 def _english(question: str, before: Sequence[dict]) -> str:
     last = _asked(before)
     found, said = PRONOUN.search(question), _name(_last(before, "assistant"))
-    person = found and found.group().lower() in PERSON and WHO.match(last)
-    topic = (said if person else "") or _name(last) or _topic(last) or said
-    if not topic:
-        return question
     about = ABOUT.match(question)
-    if about and found is None:
+    if about and found is None and last:
         return _instead(last, about.group(2) or "", about.group(1) or about.group(3))
-    if found is None:
-        return f"{question.rstrip()} {last}".strip()
-    word = found.group().lower()
-    own = word in POSSESSIVE or word == "her" and bool(re.match(r"\s+[a-z]{3,}", question[found.end() :]))
-    known = f"{topic}'s" if own else topic
-    if word in ("this", "that", "these", "those") and re.match(r"\s+[a-z]{3,}", question[found.end() :]):
-        return f"{question.rstrip()} ({topic})"  # "this engine": its own noun stays
-    return question[: found.start()] + known + question[found.end() :]
+    person = found and found.group().lower() in PERSON and WHO.match(last)
+    topic = (said if person else "") or _name(last) or (said if not content(last) else "")
+    behind = question[found.end() :] if found else ""
+    noun = bool(re.match(r"\s+[a-z]{3,}", behind))
+    if not topic or found is None or found.group().lower() in DEMONSTRATIVE and noun:
+        about = re.sub(r"[()]", "", topic or last.strip(" ?!."))[:LONGEST]
+        return f"{question.rstrip()} ({about})" if about else question  # "this engine": its own noun stays
+    own = found.group().lower() in POSSESSIVE or found.group().lower() == "her" and noun
+    return question[: found.start()] + (f"{topic}'s" if own else topic) + behind
 
 
 def _instead(last: str, small: str, other: str) -> str:
@@ -129,20 +135,8 @@ def _name(text: str) -> str:
     """The last longest name in a text, its first word left out where that only opens a question."""
     opening = OPENING.match(text)
     found = [one.group() for one in NAME.finditer(text, opening.end() if opening else 0)]
-    found = [one.rstrip(".'’-") for one in found if content(one)]
+    found = [re.sub(r"['’]s$", "", one.rstrip(".'’-")) for one in found if content(one)]
     return max(found, key=lambda one: len(one.split()), default="")
-
-
-def _topic(text: str) -> str:
-    """What a question without names is about: its last words from the first that means something after "the"."""
-    words = text.strip(" ?!.").split()
-    known = [at for at, word in enumerate(words) if content(word) and not OPENING.match(word)]
-    if not known:
-        return ""
-    nouns = [at for at in known if at and words[at - 1].lower() in ("the", "a", "an", "my", "your", "our", "of")]
-    begin = nouns[0] if nouns else known[0]
-    end = next((at for at in range(begin, len(words)) if at not in known), len(words))
-    return " ".join(words[begin:end])
 
 
 # ---- Chinese ----
