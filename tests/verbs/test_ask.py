@@ -137,7 +137,7 @@ def test_on_a_terminal_a_question_leans_on_those_before_it(index, capsys, monkey
     assert run(index) == 0
     told = capsys.readouterr()
     assert told.out.count("The mill was built in 1789 by Anna Gray.") >= 2 and "Not in the documents." in told.out
-    assert "understood as: When was old mill built?" in told.err
+    assert "understood as: When was it built? (Who built the old mill)" in told.err
     assert [one["content"] for one in asker.history] == ["Who won the cup?", ""]
 
 
