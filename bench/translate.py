@@ -154,7 +154,7 @@ WAYS = {"all": (False, False, False), "words": (True, False, False), "settled": 
         "bound": (True, True, True)}  # fmt: skip
 
 
-def typed(run: str, way: str, back: bool = False, count: int = 10) -> dict:
+def typed(run: str, way: str, back: bool = False, count: int = 8) -> dict:
     """Keystrokes of some sentences, one after the other. back: from the other language into English."""
     from sacrebleu.metrics import CHRF
 

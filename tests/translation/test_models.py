@@ -11,6 +11,7 @@ from upwell.model.sizes import Sizes
 from upwell.tokens import kinds
 from upwell.translation import asking
 from upwell.translation.aligned import Aligner, attention, looked_at, places, shared, whole
+from upwell.translation.protect import lost
 from upwell.translation.translator import Asked, Made, Settings, Translator
 from upwell.translation.typing import Typist, Way
 
@@ -97,6 +98,14 @@ def test_a_translation_that_loops_is_asked_for_without_repetitions(backend, monk
     monkeypatch.setattr(backend, "generate", lambda prompt, writing: asked.append(writing) or iter(()))
     one._written([Asked(made.source, "en", "zh") for made in wrong])
     assert [(writing.no_repeat, writing.must) for writing in asked] == [(3, ("%s",)), (0, ("%s",))]
+
+
+@pytest.mark.parametrize("text", [f"Open https://example.org/{'x' * 300} now", "Open " + "%s %d {a} " * 30 + "now"])
+def test_what_has_no_room_in_a_search_costs_no_file(backend, text):
+    """A phrase that is too long to ask for, or more of them than fit: what lies between them is translated."""
+    one = Translator(backend, asking.of(backend, None, "", [("en", "zh")]), Settings(beams=2))
+    (made, other) = one.texts([text, "Close it"], "en", "zh")
+    assert not lost(text, made.text) and made.how == "pieces" and other.text
 
 
 @pytest.mark.parametrize("way", [Way(), Way(False, False), Way(True, False), Way(bound=True)])

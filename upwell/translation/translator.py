@@ -10,11 +10,13 @@ says which it was.
 """
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from ..errors import ServiceError, UpwellError
 from ..generation.backend import Backend
 from ..generation.settings import Settings as Writing
 from . import Parts, Segment
@@ -201,7 +203,7 @@ class Translator:
         writers = [self._begun(one, prompt, Must() if must is None else must[number])
                    for number, (one, prompt) in enumerate(zip(asked, prompts, strict=True))]  # fmt: skip
         if hasattr(self.backend, "engine"):
-            results = [read(writer()) for writer in [_started(one) for one in writers]]
+            results = [finish() for finish in [_started(one, must is not None) for one in writers]]
         else:
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 results = list(pool.map(lambda begin: read(begin()), writers))
@@ -221,7 +223,8 @@ class Translator:
             size = len(prompt) if not isinstance(prompt[0], dict) else len(self.backend.read(prompt))
             room = config.context - (len(self.backend.start) if self.backend.has_source else size)
             most = min(max(LONGER * size + 16, 2 * len(one.text) if config.shape == "decoder" else 0), room)
-            if most < 1 or not self.backend.has_source and room < size // 2:
+            longest = sys.maxsize if config.positions == "relative" else config.context
+            if most < 1 or (size > longest if self.backend.has_source else room < size // 2):
                 return lambda: iter(())  # it does not fit: what lies between protected parts may
         ways = {"strategy": "beam", "beams": s.beams, "best": s.best} if s.beams > 1 and config is not None else {
             "temperature": 0.0}  # fmt: skip
@@ -305,10 +308,22 @@ class Translator:
         return [(min(b for b, _ in mine), max(e for _, e in mine)) if mine else (last, last) for mine in found]
 
 
-def _started(begin: Callable) -> Callable:
-    """The writing begun now; what was wrong with it is raised when it is read."""
-    writer = begin()
-    return lambda: writer
+def _started(begin: Callable, second: bool) -> Callable:
+    """A writing that is begun now, and read when this is called. second: what cannot be written is nothing."""
+    pieces = _or_nothing(begin, second, ())
+    return lambda: _or_nothing(lambda: read(pieces), second, read(()))
+
+
+def _or_nothing(work: Callable, second: bool, nothing):
+    """What work gives; a second try may ask for more than has room, which leaves the first one's other ways."""
+    try:
+        return work()
+    except ServiceError:
+        raise
+    except UpwellError:
+        if not second:
+            raise
+        return nothing
 
 
 def _together(text: str, some: list, made: list[Made], target: str) -> Made:
