@@ -23,7 +23,7 @@ from upwell.answering.faq_entries import Entry
 from upwell.answering.faq_likeness import WORTH, Likeness
 
 ROOT = Path(__file__).parents[1]
-COLUMNS = ("right first", "answered", "of these wrong", "asked back", "right one offered", "handed over", "ms")
+COLUMNS = ("right first", "answered", "wrongly", "asked back", "right one offered", "handed over", "ms")
 
 
 def main() -> None:
@@ -62,23 +62,41 @@ def measured(language: str, name: str) -> None:
     told("paraphrases", matcher, asked)
     told("near misses", matcher, [(text, None) for text in found["unrelated"][:30]])
     told("other subjects", matcher, [(text, None) for text in found["unrelated"][30:]])
+    taught(found["entries"], encoder)
     if encoder is not None:
         encoder.close()
 
 
+def taught(found: list[dict], encoder) -> None:
+    """One paraphrase of each entry, where the other two are its alternatives; each of the three in turn."""
+    decisions = []
+    for left in range(3):
+        entries = [Entry(str(number), one["question"], one["answer"],
+                         tuple(text for place, text in enumerate(one["paraphrases"]) if place != left))
+                   for number, one in enumerate(found)]  # fmt: skip
+        matcher = Matcher(entries, encoder)
+        decisions += [(matcher.match(one["paraphrases"][left]), number) for number, one in enumerate(found)]
+    row("with 2 alternatives", decisions, float("nan"))
+
+
 def told(what: str, matcher: Matcher, asked: list[tuple[str, int | None]]) -> None:
-    """One row: shares of the questions, and Wilson's interval of the wrong answers."""
+    """One row, with the time that a question took."""
     begun, decisions = time.perf_counter(), [(matcher.match(text), right) for text, right in asked]
-    took = 1000 * (time.perf_counter() - begun) / len(asked)
-    name = {id(entry): number for number, entry in enumerate(matcher.entries)}
-    first = sum(one.others[0].entry is matcher.entries[right] for one, right in decisions if right is not None)
-    answered = [(name[id(one.entry)], right) for one, right in decisions if one.kind == "answer"]
-    backs = [({name[id(near.entry)] for near in one.others}, right) for one, right in decisions if one.kind == "ask"]
-    wrong, offered = sum(got != right for got, right in answered), sum(right in got for got, right in backs)
-    over = sum(one.kind == "hand_over" for one, _ in decisions)
-    low, high = wilson(wrong, len(asked))
-    shares = [f"{count / len(asked):.3f}" for count in (first, len(answered), wrong, len(backs), offered, over)]
-    print("  ".join([f"{what} ({len(asked)})", *shares, f"{took:.1f}", f"wrong answers {low:.3f} .. {high:.3f}"]))
+    row(what, decisions, 1000 * (time.perf_counter() - begun) / len(asked))
+
+
+def row(what: str, decisions: list, took: float) -> None:
+    """Shares of the questions, and Wilson's interval of the wrong answers."""
+    total = len(decisions)
+    first = sum(one.others[0].entry.id == str(right) for one, right in decisions if one.others)
+    wrong = sum(one.kind == "answer" and one.entry.id != str(right) for one, right in decisions)
+    backs = [({near.entry.id for near in one.others}, right) for one, right in decisions if one.kind == "ask"]
+    counts = [first, sum(one.kind == "answer" for one, _ in decisions), wrong, len(backs),
+              sum(str(right) in offered for offered, right in backs),
+              sum(one.kind == "hand_over" for one, _ in decisions)]  # fmt: skip
+    low, high = wilson(wrong, total)
+    print("  ".join([f"{what} ({total})", *(f"{count / total:.3f}" for count in counts), f"{took:.1f}",
+                     f"wrong answers {low:.3f} .. {high:.3f}"]))  # fmt: skip
 
 
 def wilson(count: int, total: int, z: float = 1.96) -> tuple[float, float]:

@@ -19,13 +19,12 @@ LIFE_CYCLE = {
     "All in one": ("quickstart", "recipe"),
     "Data": ("fetch", "prepare", "tokenizer"),
     "Model": ("pretrain", "finetune", "watch", "evaluate"),
-    "Use": ("generate", "chat", "translate", "predict", "serve"),
+    "Use": ("generate", "chat", "translate", "index", "ask", "faq", "predict", "serve"),
     "Look and hand on": ("show", "export"),
     "This machine": ("doctor",),
 }
 LATER = (
-    "sweep", "write", "index", "ask", "faq",
-    "inspect", "audit", "card", "board",
+    "sweep", "write", "inspect", "audit", "card", "board",
 )  # fmt: skip
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.answering.shop import QUESTIONS, Bell, entries, matcher
+from tests.answering.shop import QUESTIONS, Bell, Encoder, entries, matcher
 from upwell.answering import faq_talk
 from upwell.answering.faq import Matcher, Settings
 from upwell.answering.faq_entries import Entry
-from upwell.answering.faq_likeness import parts
+from upwell.answering.faq_likeness import embedded, parts, pieces_of
 from upwell.answering.faq_misses import Misses
 from upwell.answering.faq_service import Service
 from upwell.answering.faq_topics import topics
@@ -110,6 +110,16 @@ def test_a_long_question_is_read_sentence_by_sentence():
     story = "I was in your shop. " * 30 + "Do you deliver abroad?"
     assert all(len(part) <= 300 for part in parts(story)) and "Do you deliver abroad?" in parts(story)
     assert parts("x" * 700) == ["x" * 300, "x" * 100] and parts("a b") == ["a b"]
+
+
+def test_what_an_encoder_cannot_read_at_once_is_read_in_pieces(monkeypatch):
+    assert pieces_of("one two three four", lambda text: len(text) <= 9) == ["one two", "three", "four"]
+    assert pieces_of("退货要多长时间", lambda text: len(text) <= 4) == ["退货要", "多长时间"]
+    assert pieces_of("any length", None) == ["any length"] and pieces_of("x", lambda text: False) == ["x"]
+    short = Encoder()
+    monkeypatch.setattr("upwell.answering.faq_likeness.fitting", lambda encoder: (lambda text: len(text) <= 18, 18))
+    assert len(embedded(short, ["How long does delivery take?", "x"])) == 2
+    assert all(len(text) <= 18 for text in short.asked)
 
 
 @pytest.mark.parametrize("question", ["", "  \n", "x" * 1001])

@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as some
 from schemathesis import checks
 
+from tests.answering.shop import matcher
 from tests.serving.fakes import Running, Scripted
 from tests.serving.shelf import HANDBOOK, library
 from tests.translation.fake import Fake, words_turned
+from upwell.answering.faq_service import Service
 from upwell.serving.api import app
 from upwell.translation.asking import Asking
 
@@ -36,6 +38,8 @@ SOUND = {
                                    "finished": [["a", "b"]]}, "paused": False},
     "/detect": {"q": ["One river", "x"]},
     "/apply-template": {"messages": [{"role": "user", "content": "x"}], "tools": [TOOL]},
+    "/faq/ask": {"question": "a bicycle returned?", "conversation": "x"},
+    "/faq/try": {"question": "a bicycle returned?"},
     "/v1/answers": {"question": "a bicycle returned?", "history": [{"role": "user", "content": "x"}],
                     "collection": "sales", "model": "handbook", "stream": False},
 }  # fmt: skip
@@ -63,6 +67,7 @@ def running():
     service = app({"tiny": Embedding(), "turning": Fake(words_turned)}, libraries={"handbook": library(HANDBOOK)})
     way = Asking("turning", lambda text, source, target: [text], frozenset({("en", "de"), ("de", "en")}))
     service.state.desk.asking = lambda name: way if name == "turning" else None
+    service.state.desk.faq = Service(matcher())
     server = Running(service)
     yield server
     server.stop()

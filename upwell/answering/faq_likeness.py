@@ -22,13 +22,14 @@ Knows nothing of thresholds and of conversations.
 import math
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from ..generation.backend import Backend
+from .encoder import fitting, vectors
 from .faq_entries import Entry
 from .faq_topics import topics
 from .words import words
@@ -43,7 +44,6 @@ GRAM, SIGN, STOP = 0.4, 0.5, 0.3  # weights beside a whole word's: its parts, a 
 TOPIC = 1.3  # the weight of what a question is about, whatever its words
 SAMPLE = 400  # entries that are held against the others
 FEW = 60
-AT_ONCE = 256
 STOPS = """a an the is are am be do does did can could may will would should i you we my your our me us it this that
 there what which who when where why how to of in on at for from by with and or if so please hello hi thanks want need
 like get have has had any some just
@@ -234,11 +234,11 @@ class Vectors:
         alike[np.arange(len(sample)), sample] = -1
         return alike.max(1)
 
-    def _alike(self, vectors: np.ndarray) -> np.ndarray:
-        """(vectors, entries)."""
-        best = np.full((len(vectors), self.count), -1.0)
-        np.maximum.at(best.T, self.owner, (vectors @ self.asked.T).T)
-        return (1 - TOGETHER) * best + TOGETHER * vectors @ self.together.T
+    def _alike(self, asked: np.ndarray) -> np.ndarray:
+        """(questions, entries)."""
+        best = np.full((len(asked), self.count), -1.0)
+        np.maximum.at(best.T, self.owner, (asked @ self.asked.T).T)
+        return (1 - TOGETHER) * best + TOGETHER * asked @ self.together.T
 
 
 def parts(question: str) -> list[str]:
@@ -250,7 +250,20 @@ def parts(question: str) -> list[str]:
 
 
 def embedded(encoder: Backend, texts: Sequence[str]) -> np.ndarray:
-    """(texts, width) vectors of length one."""
-    rows = [row for at in range(0, len(texts), AT_ONCE) for row in encoder.embed(list(texts[at : at + AT_ONCE]))]
-    vectors = np.asarray(rows, dtype=np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    """(texts, width) vectors of length one; of a text that the encoder cannot read at once the mean of its pieces'."""
+    fits, _ = fitting(encoder)
+    pieces = [(row, piece) for row, text in enumerate(texts) for piece in pieces_of(text, fits)]
+    found = vectors(encoder, [piece for _, piece in pieces])
+    sums = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
+    np.add.at(sums, [row for row, _ in pieces], found)
+    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+
+
+def pieces_of(text: str, fits: Callable[[str], bool] | None) -> list[str]:
+    """A text in halves, and these again, until each is read whole; divided at a space where one is near the middle."""
+    if fits is None or fits(text) or len(text) < 2:
+        return [text]
+    middle = len(text) // 2
+    space = text.rfind(" ", middle // 2, middle)
+    at = space if space > 0 else middle
+    return [*pieces_of(text[:at].strip() or text[:1], fits), *pieces_of(text[at:].strip() or text[-1:], fits)]

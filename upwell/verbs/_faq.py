@@ -119,8 +119,7 @@ def encoder_of(given: str, entries: list) -> Path | None:
     if given != "auto":
         return None if given == "none" else Path(given)
     if language_of(entries) == "zh":
-        terminal.note("The questions are Chinese: matched by words alone. An encoder of `upwell recipe embed-en-zh` "
-                      "finds more of what is said in other words.")  # fmt: skip
+        terminal.note("The questions are Chinese: matched by words alone, where no encoder is named (docs/faq.md).")
         return None
     if not weights.place_of(USUAL).is_dir():
         terminal.note(f"Matched by words alone; `upwell fetch {USUAL}` brings a model that finds more of what is said "

@@ -11,7 +11,7 @@ Examples:
     upwell faq shop.csv
     upwell faq shop.csv --check
     upwell faq shop.csv --misses
-    upwell faq shop.md --encoder none --json < questions.txt
+    cat questions.txt | upwell faq shop.md --encoder none --json
     upwell faq shop.csv --serve --port 8080 --widget-origins https://www.example.com --webhook https://example.com/hook
 """
 

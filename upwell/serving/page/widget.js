@@ -60,6 +60,7 @@
     form button { flex: none; display: grid; place-items: center; width: 40px; height: 40px; padding: 0; border: 0; border-radius: 12px; background: var(--own); color: #fff; }
     form button:disabled { opacity: 0.45; cursor: default; }
     form svg { width: 20px; height: 20px; }
+    @media (max-width: 460px) { .panel { left: 8px; right: 8px; bottom: 8px; width: auto; height: min(560px, calc(100dvh - 16px)); } }
     @media (prefers-reduced-motion: no-preference) { .waiting { animation: breathe 1.2s ease-in-out infinite; } @keyframes breathe { 50% { opacity: 0.35; } } }
   `;
   const ICONS = { chat: "M4 5.500h16v10.500H10.500L6 20v-4H4z", close: "M6 6l12 12M18 6L6 18", send: "M4 12h15M13 6l6 6-6 6", fresh: "M19 12a7 7 0 1 1-2-4.900M19 4v4h-4" };
