@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from tests.serving.fakes import Running, opened, tiny_checkpoint
+from tests.serving.shelf import HANDBOOK, library
 from tests.verbs.test_predict import model as model_with_head
 from upwell.serving.api import app
 
@@ -49,6 +50,21 @@ def test_langchain_talks_streams_calls_and_fits_a_schema(running):
     assert long.with_structured_output(schema, method="json_schema").invoke("x")["good"] in (True, False)
     called = long.bind_tools([place], tool_choice="place").invoke("x").tool_calls
     assert [one["name"] for one in called] == ["place"] or called == []  # a random model may write for ever
+
+
+def test_langchain_reads_what_an_answer_from_documents_cites(running, monkeypatch):
+    from langchain_openai import ChatOpenAI
+
+    monkeypatch.setattr(running.service.state.desk, "libraries", {"handbook": library(HANDBOOK)})
+    chat = ChatOpenAI(base_url=f"{running.url}/v1", api_key="none", model="handbook", use_responses_api=True)
+    question = "How many days until a bicycle can be returned after delivery?"
+    (block,) = chat.invoke(question).content
+    (cited,) = block["annotations"]
+    assert cited["title"] == "Returns 🚲" and cited["url"].startswith(f"{running.url}/#source=1&index=handbook&")
+    assert block["text"][cited["start_index"] : cited["end_index"]] == block["text"]
+    pieces = [one for chunk in chat.stream(question) for one in chunk.content]
+    assert "".join(piece.get("text", "") for piece in pieces) == block["text"]
+    assert [one for piece in pieces for one in piece.get("annotations", ())] == [cited]
 
 
 def test_langchain_embeds(running, backends):

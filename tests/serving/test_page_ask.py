@@ -253,6 +253,12 @@ def test_nothing_sticks_out_and_the_source_is_beside_where_it_is_wide_else_below
         assert (source["y"] >= stage["y"] + stage["height"] - 1) is (width < 1024), width
 
 
+def test_all_tabs_together_have_room_on_a_narrow_screen(shelved):
+    watched = shelved(library(HANDBOOK), backends=(Scripted(),), viewport={"width": 360, "height": 700})
+    watched.page.evaluate("() => { for (const tab of document.querySelectorAll('#tabs button')) tab.hidden = false; }")
+    assert not watched.sticks_out() and watched.page.locator("#tabs button:visible").count() >= 5
+
+
 def test_the_source_comes_into_sight_on_a_narrow_screen(shelved):
     watched = shelved(library(LONG), viewport={"width": 390, "height": 800})
     ask(watched)

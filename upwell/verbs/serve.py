@@ -237,7 +237,8 @@ def announce(settings: Settings, address: str, loading: Loading, asks_for_key: b
     names, path = [*names, *["faq"] * bool(loading.counter)], path if names else "faq/ask"
     body = json.dumps(asked, ensure_ascii=False).replace("'", r"'\''")
     which = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} served at {address}"
-    terminal.say(f"{which} (Ctrl-C stops it). Open it to write, or ask it from a program:")
+    aim = "write" if loading.backends else "ask"
+    terminal.say(f"{which} (Ctrl-C stops it). Open it to {aim}, or ask it from a program:")
     terminal.say(f"  curl {address}/{path}{header} -H 'Content-Type: application/json' -d '{body}'")
     terminal.say(f"  OpenAI's clients: base_url={address}/v1")
     if settings.open and not webbrowser.open(address):
