@@ -6,7 +6,7 @@ import pytest
 
 from tests.answering.asked import MILL, TEXTS, Marks, Says, Shelf, Words
 from upwell.answering import Answer, asking
-from upwell.answering.asking import Asker, in_turn
+from upwell.answering.asking import Asker, ranked
 from upwell.answering.calibration import Calibration
 from upwell.errors import DataError, ServiceError, TooLong
 
@@ -194,6 +194,14 @@ def test_a_follow_up_stays_with_the_text_that_was_talked_about():
     assert answer.hits[0].passage.document == 1 and {hit.passage.document for hit in answer.hits} == {1, 4}
 
 
+def test_a_follow_up_about_something_else_is_answered_about_that():
+    texts = {1: "The population of Paris is 2 million.", 2: "The population of London is 9 million."}
+    history = [{"role": "user", "content": "What is the population of Paris?"},
+               {"role": "assistant", "content": texts[1]}]  # fmt: skip
+    answer = asker(texts=texts).ask("And what about London?", history)
+    assert answer.text == texts[2] and answer.question == "What is the population of London?"
+
+
 def test_B4_a_question_that_is_too_long_with_what_was_said_is_searched_without():
     one = asker()
     find = one.searcher.find
@@ -216,14 +224,12 @@ def test_a_question_that_stands_alone_is_searched_once():
     assert one.searcher.asked == ["When was the mill built?"]
 
 
-def test_two_searches_become_one_list_without_doubles():
+def test_hits_of_two_searches_become_one_list_without_doubles():
     first, second = Words(Shelf(TEXTS)).find("mill"), Words(Shelf(TEXTS)).find("dogs in the mill")
-    found = in_turn(first, second)
+    found = ranked([*first, *second])
     ids = [hit.passage.id for hit in found]
-    assert len(set(ids)) == len(ids) and set(ids) == {hit.passage.id for hit in [*first, *second]}
-    assert ids[0] == first[0].passage.id
-    assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
-    assert in_turn([], second)[0].passage == second[0].passage and in_turn([], []) == []
+    assert len(set(ids)) == len(ids) and ids == list(dict.fromkeys(hit.passage.id for hit in [*first, *second]))
+    assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True) and ranked([]) == []
 
 
 # ---- bad input ----

@@ -10,7 +10,6 @@ pieces are the answer's text. Every citation is held against the stored document
 a document that has gone is not cited. Below the threshold nothing is answered. It may be used by several threads.
 """
 
-import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -101,12 +100,13 @@ class Asker:
 
     def wider(self, question: str, history: Sequence[dict], own: Sequence[Hit],
               collections: Collection[str] | None = None) -> list[Hit]:  # fmt: skip
-        """What a follow-up finds by itself and with all that was said lately, in turn."""
+        """What a follow-up finds with all that was said lately, and then by itself."""
         k = self.settings.k
         try:
-            return in_turn(self.searcher.find(followups.together(question, history), k, collections), own)[:k]
+            wide = self.searcher.find(followups.together(question, history), k, collections)
         except (DataError, TooLong):  # with what was said before it is more than is searched for
             return list(own)
+        return ranked([*wide[: k // 2], *own, *wide])[:k]
 
     def signals(self, question: str, hits: Sequence[Hit], cosine: float, likely: Found | None,
                 sure: Found | None) -> dict[str, float]:  # fmt: skip
@@ -217,12 +217,11 @@ def refusal(known: Answer) -> Answer:
     return replace(known, text=text, citations=(), how="refused")
 
 
-def in_turn(first: Sequence[Hit], second: Sequence[Hit]) -> list[Hit]:
-    """The hits of two searches, one of each in turn, each passage once; the score is that of the new rank."""
+def ranked(hits: Sequence[Hit]) -> list[Hit]:
+    """Hits of several searches in this order, each passage once; the score is that of the new rank."""
     known: dict[int, Hit] = {}
-    for pair in itertools.zip_longest(first, second):
-        for hit in filter(None, pair):
-            known.setdefault(hit.passage.id, hit)
+    for hit in hits:
+        known.setdefault(hit.passage.id, hit)
     return [replace(hit, score=1 / (FUSED + rank)) for rank, hit in enumerate(known.values(), start=1)]
 
 

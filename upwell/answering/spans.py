@@ -20,6 +20,7 @@ from .words import words
 READ = 5  # hits in which an answer is looked for
 MOST = 320  # characters of a sentence; a longer one is taken in pieces
 HALF = 0.5  # share of the vectors in a sentence's likeness, the rest is shared words
+LOWER = 0.08  # by which a sentence's likeness is worth less in each hit than in the one before
 PASSED = 0.9  # of its likeness a question or heading passes to the sentence behind it
 
 STOP = (
@@ -148,6 +149,7 @@ def by_likeness(encoder: Backend | None, question: str, hits: Sequence[Hit]) -> 
     if not places:
         return None
     texts = [hit.passage.text[start:end] for hit, start, end in places]
+    worth = {id(hit): 1 - LOWER * rank for rank, hit in enumerate(hits[:READ])}
     wanted = content(question)
     shared = [coverage(wanted, text) for text in texts]
     near = cosines(encoder, question, texts)
@@ -158,7 +160,7 @@ def by_likeness(encoder: Backend | None, question: str, hits: Sequence[Hit]) -> 
         if _asks(text, hit) and after is not None and after[0] is hit:
             passed = max(passed, PASSED * score)
             continue
-        best.append(Found(hit, start, end, min(max(score, passed, 0.0), 1.0)))
+        best.append(Found(hit, start, end, worth[id(hit)] * min(max(score, passed, 0.0), 1.0)))
         passed = 0.0
     found = max(best, key=lambda one: one.score, default=None)
     return None if found is None else found._replace(nearest=max(shared if near is None else near))
