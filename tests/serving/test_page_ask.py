@@ -5,17 +5,11 @@ import pytest
 from tests.serving.fakes import Scripted
 from tests.serving.shelf import HANDBOOK, NOTHING, library
 from tests.serving.test_page_looks import axe, faults  # noqa: F401 a fixture
+from tests.serving.test_page_markdown import PAYLOADS
 
 RETURNS = "How many days until a bicycle can be returned after delivery?"
 ANSWER = "A bicycle can be returned within thirty days of delivery."
 LONG = {("", "long.md"): "Of rivers.\n" * 400 + f"\n{ANSWER}\n" + "Of seas.\n" * 400}
-PAYLOADS = (
-    "<img src=x onerror=hacked=1>", "<script>hacked=1</script>", "<svg/onload=hacked=1>", "javascript:hacked=1",
-    "<a href='javascript:hacked=1'>x</a>", "<iframe srcdoc='<script>parent.hacked=1</script>'>", "</textarea><b>x",
-    "[x](javascript:hacked=1)", "<style>body{display:none}</style>", "<math><mtext><script>hacked=1</script>",
-    "\"><img src=x onerror=hacked=1>", "<base href=//evil.example>", "<form action=x><button>", "&lt;script&gt;",
-    "${hacked=1}", "{{hacked=1}}", "<body onload=hacked=1>", "<details open ontoggle=hacked=1>",
-)  # fmt: skip
 
 
 @pytest.fixture
@@ -204,25 +198,27 @@ def test_S5_a_key_shows_its_own_documents_alone(browser, serve):
     context.close()
 
 
-def test_S7_what_stands_in_documents_titles_and_names_is_text(shelved):
-    rows = [f"Payload zebra number {number}: {one}" for number, one in enumerate(PAYLOADS)]
-    text = f"# {PAYLOADS[0]}\n\n" + "\n\n".join(rows)
-    odd = library({(PAYLOADS[1], PAYLOADS[4] + ".md"): text, ("b", PAYLOADS[10]): "Zebra."}, PAYLOADS[0])
-    watched = shelved(odd)
+def test_S7_a_hundred_attacks_in_documents_titles_and_names_stay_letters(shelved):
+    alone = {(one, f"{one} {number}.md"): f"# {one}\n\nZebra payload {one}" for number, one in enumerate(PAYLOADS)}
+    together = {("", "all.md"): "\n".join(["Every zebra payload in a single place.", *PAYLOADS])}
+    watched = shelved(library(together | alone, PAYLOADS[0]), library(HANDBOOK, PAYLOADS[1]))
     page = watched.page
     page.click(".ask-documents summary")
-    page.wait_for_selector("#ask-documents li")
-    for number in range(len(PAYLOADS)):
-        ask(watched, f"{PAYLOADS[number]} payload zebra number {number}")
+    page.wait_for_selector("#ask-documents li >> nth=100")
+    for question in ("Every zebra payload in a single place?", *(f"Zebra payload {one}" for one in PAYLOADS[:5])):
+        ask(watched, question)
         page.click(".asked:last-child .passages summary")
         page.click(".asked:last-child .cite >> nth=0")
-        assert marked(watched).startswith("Payload zebra number")
-        page.keyboard.press("Escape")
-    assert page.evaluate("() => typeof hacked") == "undefined" and page.is_visible("#ask-question")
-    strange = "img, script, iframe, style, base, form, math, b, svg[onload], [onerror], [onload], [ontoggle]"
+        answer = page.text_content(".asked:last-child .answer-text").removesuffix("1")
+        page.wait_for_function("(text) => document.querySelector('#ask-mark')?.textContent === text", arg=answer)
+    page.click("#ask-documents a >> nth=0")
+    page.wait_for_selector("#ask-mark", state="detached")
+    assert page.text_content("#ask-source-text") == together["", "all.md"]
+    assert page.evaluate("() => window.pwned ?? null") is None and page.is_visible("#ask-question")
+    strange = "img, script, iframe, style, base, form, math, b, object, embed, video, svg[onload], [onerror], [onload]"
     assert page.locator("#panel-ask").locator(strange).count() == 0
     links = page.evaluate("() => [...document.querySelectorAll('#panel-ask a')].map((a) => a.getAttribute('href'))")
-    assert links and all(link.startswith("#source=") for link in links)
+    assert len(links) > 100 and all(link.startswith("#source=") for link in links)
 
 
 @pytest.mark.parametrize("locale, name, word", [("en-US", "Ask", "all collections"), ("zh-CN", "问答", "全部分类")])
