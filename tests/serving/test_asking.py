@@ -189,6 +189,14 @@ def test_a_fault_on_the_way_is_an_answer_in_openais_shape(fault, status):
         assert answer.status_code == status and "inside" not in answer.text and answer.json()["error"]["message"]
 
 
+def test_S8_no_question_and_no_answer_reach_the_log(client, caplog):
+    caplog.set_level("DEBUG")
+    client.post("/v1/answers", json={"question": RETURNS})
+    own = [record.getMessage() for record in caplog.records if not record.name.startswith("httpx")]
+    (line,) = [one for one in own if "/v1/answers" in one]
+    assert "read" not in line and not any("bicycle" in one for one in own)
+
+
 def test_a_full_line_sends_away_at_once(shelf):
     service = app({}, libraries={"handbook": shelf}, hosts=None, slots=1, line=0)
     with TestClient(service) as client:

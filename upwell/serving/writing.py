@@ -260,7 +260,8 @@ async def written(request: Request, desk: Desk, task: Task, reply: Reply) -> Asy
                     if piece.usage:
                         desk.metrics.count(task.name, piece.usage, piece.finish or "stop")
         told = reply.usage()
-        request.scope.setdefault("state", {})["told"] = f"{told.prompt} read, {told.new} written"
+        if told.prompt or told.new:  # documents that answer count no tokens
+            request.scope.setdefault("state", {})["told"] = f"{told.prompt} read, {told.new} written"
         for event in reply.closing():
             yield event
     finally:
