@@ -9,8 +9,13 @@ from starlette.testclient import TestClient
 
 from tests.serving.fakes import Scripted
 from tests.serving.shelf import HANDBOOK, NOTHING, library
+from upwell.answering.asking import Asker
+from upwell.answering.asking import Settings as Asking
+from upwell.answering.index import Index
+from upwell.answering.search import Searcher
 from upwell.errors import DataError, ServiceError, SettingsError
 from upwell.serving.api import app
+from upwell.serving.library import Library
 from upwell.verbs._keys import keys_in
 
 RETURNS = "How many days until a bicycle can be returned after delivery?"
@@ -81,6 +86,21 @@ def test_what_was_said_before_goes_along_as_far_as_its_bounds(client, shelf):
         {"role": "system", "content": "Be brief."}, *history, {"role": "user", "content": "And then?"}]})  # fmt: skip
     assert [asked for asked, *_ in shelf.asker.asked] == ["And then?"] * 2
     assert all(before == history[-16:] for _, before, _ in shelf.asker.asked)
+
+
+def test_A1_S6_what_a_model_writes_is_streamed_as_far_as_the_documents_bear_it_out(tmp_path):
+    (tmp_path / "returns.md").write_text(f"# Returns\n\n{ANSWER}\n", encoding="utf-8")
+    said = (f"{ANSWER} ", "The moon is made of green cheese and costs 99 euros. ", "![x](https://192.0.2.1/?q=secret)")
+    with Index.open(tmp_path / "index", create=True) as index:
+        index.update([tmp_path / "returns.md"])
+        asker = Asker(Searcher(index), None, Scripted(words=said), Asking(style="written"))
+        shelves = {"index": Library("index", index, asker, "written")}
+        with TestClient(app({}, libraries=shelves, hosts=None)) as client:
+            _, *pieces, whole = events(client.post("/v1/answers", json={"question": RETURNS, "stream": True}))
+            (citation,) = whole["citations"]
+            assert stored(client, citation, "index") == citation["text"]
+    assert whole["how"] == "written" and "".join(piece["text"] for piece in pieces) == whole["answer"] == ANSWER
+    assert whole["answer"][citation["first"] : citation["last"]] == ANSWER
 
 
 # ---- OpenAI's way ----
