@@ -144,6 +144,19 @@ def test_A1_a_document_that_goes_after_a_sentence_of_it_was_said_is_not_cited_at
     assert taken[-1].refused and not taken[-1].citations and taken[-1].text == "".join(taken[1:-1])
 
 
+def test_a_sentence_of_a_document_that_has_gone_leaves_no_gap():
+    one = asker(texts={1: MILL, 2: "The miller sold flour to the town of Grayford."})
+
+    def gone(prompt):
+        del one.searcher.index.texts[2]
+        return "The miller sold flour to the town of Grayford. The mill was built in 1789 by Anna Gray."
+
+    one.writer = Says(gone)
+    answer = one.ask("When was the mill of the miller built?")
+    assert (answer.how, answer.text) == ("written", "The mill was built in 1789 by Anna Gray.")
+    exact(one, answer)
+
+
 def test_style_chooses_who_answers():
     writer = Says("Anna Gray built the mill in 1789.")
     assert asker(writer=writer, style="extractive").ask("When was the mill built?").how == "sentence"

@@ -94,7 +94,7 @@ class Asker:
         except TooLong:  # the encoder reads no more
             asked, own = question, self.searcher.find(question, self.settings.k, collections)
         hits = own if asked == question else self.wider(question, history, own, collections)
-        return self._events(asked, tuple(hits), max((hit.cosine for hit in own), default=0.0), collections)
+        return self._events(asked, tuple(hits), own, collections)
 
     # ---- searching ----
 
@@ -108,14 +108,14 @@ class Asker:
             return list(own)
         return ranked([*wide[: k // 2], *own, *wide])[:k]
 
-    def signals(self, question: str, hits: Sequence[Hit], cosine: float, likely: Found | None,
+    def signals(self, question: str, hits: Sequence[Hit], own: Sequence[Hit], likely: Found | None,
                 sure: Found | None) -> dict[str, float]:  # fmt: skip
-        """What the search shows of a question (see calibration.SIGNALS). cosine: of the best of its own hits."""
+        """What the search shows of a question (see calibration.SIGNALS). own: what it finds without what was said."""
         wanted = spans.content(question)
-        lexical = max((hit.lexical for hit in hits), default=0.0) / max(len(wanted), 1)
+        lexical = max((hit.lexical for hit in own), default=0.0) / max(len(wanted), 1)
         texts = [f"{hit.passage.title}\n{hit.passage.heading}\n{hit.passage.text}" for hit in hits]
         return {
-            "cosine": cosine,
+            "cosine": max((hit.cosine for hit in own), default=0.0),
             "coverage": max((spans.coverage(wanted, text) for text in texts), default=0.0),
             "lexical": lexical / (1 + lexical),
             "sentence": 0.0 if likely is None else likely.nearest,
@@ -126,8 +126,7 @@ class Asker:
         """The signals of a question, for a calibration."""
         check_question(question)
         hits = self.searcher.find(question, self.settings.k, collections)
-        cosine = max((hit.cosine for hit in hits), default=0.0)
-        return self.signals(question, hits, cosine, *self.read(question, hits))
+        return self.signals(question, hits, hits, *self.read(question, hits))
 
     def read(self, question: str, hits: Sequence[Hit]) -> tuple[Found | None, Found | None]:
         """The best sentence, and the answer of the span model."""
@@ -136,12 +135,12 @@ class Asker:
 
     # ---- answering ----
 
-    def _events(self, question: str, hits: tuple[Hit, ...], cosine: float,
+    def _events(self, question: str, hits: tuple[Hit, ...], own: Sequence[Hit],
                 collections: Collection[str] | None) -> Iterator[Event]:  # fmt: skip
         yield hits
-        found = self.read(question, hits)
-        likely, sure = found
-        confidence = self.calibration.confidence(self.signals(question, hits, cosine, *found)) if hits else 0.0
+        likely, sure = self.read(question, hits)
+        signals = self.signals(question, hits, own, likely, sure)
+        confidence = self.calibration.confidence(signals) if hits else 0.0
         known = Answer("", (), confidence, "refused", question, hits)
         answer = None
         if hits and confidence >= self.threshold:
@@ -179,13 +178,14 @@ class Asker:
             if not said.text:
                 declined = True
                 continue
-            first = len(text) + len(said.space)
+            space = said.space if text else ""
+            first = len(text) + len(space)
             cited = [self.cite(one, collections, first, first + len(said.text)) for one in said.supports]
             if None in cited:
                 continue
-            text += said.space + said.text
+            text += space + said.text
             citations += cited
-            yield said.space + said.text
+            yield space + said.text
         citations = [one for one in citations if self._stands(one, collections)]
         if text and citations:
             return replace(known, text=text, citations=tuple(citations), how="written")
