@@ -139,11 +139,11 @@ def opened(settings: Settings, held: ExitStack):
     return asker
 
 
-def local(settings: Settings, folder: Path, held: ExitStack):
-    """Our engine on a model's folder."""
+def local(settings: Settings, folder: Path, held: ExitStack, writes: bool = False):
+    """Our engine on a model's folder; how it is held is the writer's to say, vectors come from weights as they are."""
     how = How(**{one.name: getattr(settings, one.name) for one in fields(How)})
-    plain = replace(how, base_url=None, model=None, adapter=(), draft=None)
-    backend = open_folder(model_folder(folder), plain).backend
+    plain = {} if writes else {"adapter": (), "draft": None, "weights": "file", "deterministic": False}
+    backend = open_folder(model_folder(folder), replace(how, base_url=None, model=None, **plain)).backend
     held.callback(backend.close)
     return backend
 
@@ -164,7 +164,7 @@ def writer_of(settings: Settings, held: ExitStack):
         backend = open_backend(Which(base_url=settings.base_url, model=settings.model), settings.api_key).backend
         held.callback(backend.close)
         return backend
-    backend = local(settings, settings.writer, held)
+    backend = local(settings, settings.writer, held, writes=True)
     if backend.config.shape == "encoder" or backend.config.head.kind != "language":
         raise SettingsError(f"--writer: {backend.name} ({backend.config.kind}) writes no text; name a chat model")
     return backend
