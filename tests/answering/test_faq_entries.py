@@ -106,6 +106,13 @@ def test_json_in_three_layouts(tmp_path, text):
     assert pairs(path) == [("Where are you?", "In Bonn."), ("Are dogs allowed?", "Yes.")]
 
 
+def test_the_lines_of_json_are_told_and_where_they_are_not_sure_the_number(tmp_path):
+    text = '{"entries":\n [{"question": "x", "answer": "y"},\n\n  {"question": "", "answer": "y"}]}'
+    assert "faq.json:4: " in fault(written(tmp_path, "faq.json", text))
+    inner = '{"about": {"entries": [1]}, "entries": [{"question": "x", "answer": "y"}, {"question": ""}]}'
+    assert "faq.json, entry 2: " in fault(written(tmp_path, "faq.json", inner))
+
+
 def test_json_lines_know_their_lines(tmp_path):
     path = written(
         tmp_path, "faq.jsonl", '\n{"question": "Where?", "answer": "Bonn."}\n{"question": "", "answer": "x"}\n[]\n{\n'

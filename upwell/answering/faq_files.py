@@ -136,8 +136,10 @@ def _json(data: bytes, name: str, say: Say) -> Iterator[Found]:
         return
     unknown: list[str] = []
     begin = re.search(rf'"{key}"\s{{0,99}}:\s{{0,99}}\[', text).end() if key else text.index("[") + 1
-    for record, line in zip(records, _lines_of(text, begin), strict=True):
-        yield _object(record, f"{name}:{line}", unknown)
+    lines = list(_lines_of(text, begin))  # of another list, where the key stands in an inner object first
+    for number, record in enumerate(records):
+        place = f"{name}:{lines[number]}" if len(lines) == len(records) else f"{name}, entry {number + 1}"
+        yield _object(record, place, unknown)
     _pass_over(unknown, name, say)
 
 

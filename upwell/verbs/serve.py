@@ -197,6 +197,8 @@ class Loading:
                     raise SettingsError(f"two models are called {name}; name them with --served-model-name")
                 self.backends[name] = backend
             self.shelf.open(self.backends, turns)
+            if self.counter and "faq" in {*self.backends, *self.shelf.libraries}:
+                raise SettingsError("a model or an index is called faq, as the FAQ is; give it another name")
             faq = self.counter and self.counter.open(lambda folder: self.shelf.backend(folder, self.backends, turns))
             self.desk.open(self.backends, self.shelf.libraries, faq)
             self.then()
@@ -240,7 +242,8 @@ def announce(settings: Settings, address: str, loading: Loading, asks_for_key: b
     aim = "write" if loading.backends else "ask"
     terminal.say(f"{which} (Ctrl-C stops it). Open it to {aim}, or ask it from a program:")
     terminal.say(f"  curl {address}/{path}{header} -H 'Content-Type: application/json' -d '{body}'")
-    terminal.say(f"  OpenAI's clients: base_url={address}/v1")
+    if path != "faq/ask":
+        terminal.say(f"  OpenAI's clients: base_url={address}/v1")
     if settings.open and not webbrowser.open(address):
         terminal.warn(f"No browser could be opened; open {address} yourself.")
 
