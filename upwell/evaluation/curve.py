@@ -133,7 +133,7 @@ def intervals(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], pa
         places = [names.index(name) + 0.24 * (number - (len(groups) - 1) / 2) for name in there]
         values = [group[name][0] for name in there]
         below, above = ([abs(group[name][at] - group[name][0]) for name in there] for at in (1, 2))
-        colour = PALETTE[(len(groups) - 1 - number) % len(PALETTE)]
+        colour = PALETTE[number % len(PALETTE)]
         axes.errorbar(values, places, xerr=[below, above], fmt="o", color=colour, capsize=4, label=label)
         for value, place in zip(values, places, strict=True):
             axes.annotate(f"{value:.3f}", (value, place), xytext=(0, 5), textcoords="offset points", ha="center",
@@ -143,7 +143,7 @@ def intervals(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], pa
     axes.set_xlim(left=0)
     axes.grid(alpha=0.25, axis="x")
     if len(groups) > 1:
-        axes.legend(loc="lower right", frameon=False)
+        figure.legend(loc="outside lower center", ncols=len(groups), frameon=False)
     figure.savefig(path)
     return path
 

@@ -22,7 +22,7 @@ from upwell.errors import DataError, SettingsError
 
 HELD_TEXT = 200_000  # bytes of text whose perplexity is measured before and after, about
 HELD_SHARE = (0.05, 0.25)  # of the documents, at least and at most
-AT_ONCE = 32  # documents that go into the index
+AT_ONCE = 8  # documents that go into the index
 LEAST = 20  # pairs to teach by
 FERTILE = 1.3  # tokens of a Chinese character above which a model has hardly read any
 NOT_TAUGHT = "not taught"
@@ -253,10 +253,11 @@ class Firm:
         return ""
 
     def tokens_of_a_character(self) -> float:
-        """How many tokens the model needs for a character of this folder."""
+        """How many tokens the model needs for a Chinese character of this folder."""
+        from upwell.answering._chinese import HAN
         from upwell.tokens.tokenizer import Tokenizer
 
-        text = "".join(one.text[:2000] for one in self.documents("train"))[:20_000]
+        text = "".join(HAN.findall("".join(one.text[:2000] for one in self.documents("train"))))[:20_000]
         return len(Tokenizer.load(self.base).encode(text)) / max(1, len(text))
 
     # ---- asking, teaching ----

@@ -224,10 +224,11 @@ def samples(before: dict, after: dict | None) -> None:
 
 
 def bars(before: dict, after: dict | None) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """For the picture: before and after -> way -> (value, low, high)."""
+    """For the picture: before, after, without a model -> way -> (value, low, high)."""
     from upwell.evaluation import bootstrap
 
-    def of(one: dict) -> dict[str, tuple[float, float, float]]:
-        return {WAYS[way]: (mean(one[way]["f1"]), *bootstrap.interval(one[way]["f1"])) for way in WAYS if way in one}
+    def of(one: dict, ways: Sequence[str]) -> dict[str, tuple[float, float, float]]:
+        return {WAYS[way]: (mean(one[way]["f1"]), *bootstrap.interval(one[way]["f1"])) for way in ways}
 
-    return {"before": of(before)} | ({"after": of(after)} if after else {})
+    taught = {"before": of(before, ("alone", "written")), "after": of(after, ("alone", "written"))} if after else {}
+    return taught | {"without a model": of(before, ("sentence",))}

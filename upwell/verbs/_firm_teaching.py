@@ -17,14 +17,15 @@ from upwell.atomic import write_file
 from upwell.verbs._firm import as_lines
 
 EPOCHS = 3
-WITH_PASSAGES = 400  # pairs that are also learnt with passages
-PASSAGES = 3  # that a question is shown with
-ROWS, CONTEXT = 4, 1024
-RANK, RATE = 16, 4e-4
+WITH_PASSAGES = 100  # pairs that are also learnt with passages, which are eight times as long
+PASSAGES = 2  # that a question is shown with
+ROWS, CONTEXT = 2, 1024
+RANK, RATE, WARMUP = 16, 4e-4, 5
 
 
 def taught(firm) -> tuple[dict, str]:
     """Teach firm.base by its questions into firm.out/model, or go on with it."""
+    from upwell.evaluation import interval
     from upwell.run import going
     from upwell.verbs.pretrain import pictures
 
@@ -39,7 +40,7 @@ def taught(firm) -> tuple[dict, str]:
     before, after = (scores["loss"] for scores in (result.before, result.scores))
     kept = {"steps": result.steps, "tokens": result.tokens, "seconds": result.seconds, "loss": after.value}
     return kept, (f"{result.steps:,} steps, {result.tokens:,} tokens in {terminal.duration(result.seconds)}; loss of "
-                  f"held-out answers {before.value:.3f}, then {after.value:.3f} ± {after.error:.3f}")  # fmt: skip
+                  f"held-out answers {interval('loss', before)}, then {interval('loss', after)}")  # fmt: skip
 
 
 def aside(model: Path) -> None:
@@ -111,15 +112,17 @@ def settings_for(firm, data: Path, steps: int):
 
     dtype = precision.resolve("auto", usable_device("auto"))
     base = "bfloat16" if dtype == torch.bfloat16 else "float32"
-    training = replace(finetune.gentle(), rows=ROWS, context=min(CONTEXT, firm_context(firm.base)), steps=max(1, steps),
-                       precision=base, seed=firm.settings.seed)  # fmt: skip
+    gentle = finetune.gentle()
+    training = replace(gentle, rows=ROWS, context=min(CONTEXT, context_of(firm.base)), steps=max(1, steps),
+                       precision=base, seed=firm.settings.seed,
+                       schedule=replace(gentle.schedule, warmup=WARMUP))  # fmt: skip
     kind = running.kind(finetune.Settings, "instruct")
     return kind(model=firm.base, data=data, out=firm.out / "model", objective="instruct", epochs=0.0, show=0,
                 evaluations=1, answers=0, samples=0, save_seconds=30, learn=instruct.Settings(long="drop"),
                 lora=running.Lora(rank=RANK, rate=RATE, base=base), training=training)  # fmt: skip
 
 
-def firm_context(folder: Path) -> int:
+def context_of(folder: Path) -> int:
     """The tokens that a model reads."""
     from upwell.model import hub
 
