@@ -28,9 +28,9 @@ NUMBERS = (
 )  # fmt: skip
 NUMBER = {word: number for number, words in enumerate(NUMBERS) for word in words}
 PICKED = re.compile(
-    r"(?:(?:i )?(?:mean|meant|choose|take|want) )?(?:the |number |no |option |question |answer )*"
+    r"(?:(?:i )?(?:mean|meant|choose|take|want) )?(?:the |number |no |option |question |answer ){0,3}"
     r"([1-5]|first|1st|one|second|2nd|two|third|3rd|three|fourth|4th|four|fifth|5th|five|former|latter|last)"
-    r"(?: one| question| option)*(?: please| thanks| thank you)?"
+    r"(?: one| question| option){0,2}(?: please| thanks| thank you)?"
 )
 PICKED_HAN = re.compile(
     "我?(?:想问的?|要问的?|问的?|选择?|要)?是?第?([1-5一二三四五两]|前者|后者|前面|后面|前一|后一|上面|下面|最后)"
