@@ -40,7 +40,6 @@ def confidence(run: str, count: int = 200) -> dict:
     those below and above translator.LOW."""
     from sacrebleu.metrics import CHRF
 
-    from upwell.translation.backwards import returned
     from upwell.translation.translator import LOW, with_settings
 
     lines = pairs(run, count)
@@ -53,7 +52,7 @@ def confidence(run: str, count: int = 200) -> dict:
     metric = CHRF()
     scores = [metric.sentence_score(text.text, [line["target"]]).score for text, line in zip(made, lines, strict=True)]
     sure = [text.confidence for text in made]
-    came = [returned(line["source"], text.text) for line, text in zip(lines, backs, strict=True)]
+    came = [metric.sentence_score(back.text, [line["source"]]).score for line, back in zip(lines, backs, strict=True)]
     both = [(one * other) ** 0.5 for one, other in zip(sure, came, strict=True)]
     found = {"of the model": rank_correlation(sure, scores), "of the way back": rank_correlation(came, scores),
              "of both": rank_correlation(both, scores)}  # fmt: skip

@@ -8,6 +8,7 @@ from tests.translation.fake import forgetful, translator
 from upwell.translation.protect import kept, lost, pieces
 
 SAMPLES = {
+    "Set $EDITOR and ${HOME} now": ["$EDITOR", "${HOME}"],
     "Open %s at https://x.org/a?b=1&c=2#d now.": ["%s", "https://x.org/a?b=1&c=2#d"],
     "Write to a.b+c@example.co.uk, or use `ls -l`.": ["a.b+c@example.co.uk", "`ls -l`"],
     "%(name)s has {count} files of ${total} in {{ folder }}.": ["%(name)s", "{count}", "${total}", "{{ folder }}"],

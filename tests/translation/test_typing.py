@@ -7,9 +7,9 @@ from upwell.translation.typing import Typist, Way, agreed, complete
 
 
 def shown(text: str, say=str.upper, way: Way | None = None, languages=("en", "de")) -> tuple[list[str], Typist]:
-    """What stands there after each keystroke."""
+    """What stands there after each keystroke, and after a pause."""
     typist = Typist(translator(say), *languages, way or Way())
-    return [typist.typed(text[:end]) for end in range(1, len(text) + 1)], typist
+    return [*(typist.typed(text[:end]) for end in range(1, len(text) + 1)), typist.typed(text, paused=True)], typist
 
 
 def hesitant(text: str) -> str:
@@ -32,7 +32,7 @@ def test_without_that_every_guess_is_shown_and_taken_back():
 
 def test_only_complete_words_are_translated():
     _, typist = shown("Open the file")
-    assert typist.translator.backend.asked == ["Open", "Open the"]
+    assert typist.translator.backend.asked == ["Open", "Open the", "Open the file"]  # the last one after the pause
     _, typist = shown("Open the file", way=Way(False, False))
     assert len(typist.translator.backend.asked) == 11  # a keystroke that adds a space asks nothing
 
@@ -69,7 +69,24 @@ def test_a_finished_sentence_is_translated_freely_or_begins_as_was_agreed():
     for bound in (False, True):
         texts, typist = shown("One two three four.", other, Way(bound=bound))
         assert texts[-1] == "QUITE ANOTHER." and typist.state.finished == {"One two three four.": "QUITE ANOTHER."}
-        assert typist.flicker > 0 and not typist.state.kept
+        assert typist.flicker > 0
+
+
+@pytest.mark.parametrize("text", ["See settings.xml or version 3.5 now", "Use e.g. words or i.e. signs of it"])
+def test_a_stop_within_a_sentence_takes_nothing_back(text):
+    texts, typist = shown(text, words_turned)
+    assert typist.flicker == 0 and texts[-1].startswith(texts[-2])
+
+
+@pytest.mark.parametrize("text, finished", [
+    ("One river.", 0), ("One river. ", 1), ("One river\n", 1), ("Are you? ", 1), ("一条河。", 1), ("One riv", 0),
+])  # fmt: skip
+def test_a_sentence_is_over_when_a_space_follows_its_stop_or_one_pauses(text, finished):
+    typist = Typist(translator(words_turned), "zh" if text > "z" else "en", "en" if text > "z" else "de")
+    typist.typed(text)
+    assert len(typist.state.finished) == finished
+    typist.typed(text, paused=True)
+    assert len(typist.state.finished) == (text != "One riv")
 
 
 def test_a_finished_sentence_that_loses_a_sign_is_translated_once_more():
@@ -84,8 +101,8 @@ def test_a_finished_sentence_that_loses_a_sign_is_translated_once_more():
 
 def test_finished_sentences_stay_while_the_next_one_is_typed():
     texts, typist = shown("One river. Two streams meet here", words_turned)
-    assert all(text.startswith("enO revir.") for text in texts[9:])
-    assert typist.translator.backend.asked.count("One river.") == 1
+    assert all(text.startswith("enO revir.") for text in texts[10:])
+    assert typist.translator.backend.asked.count("One river.") == 2  # when its stop was typed, and when it was over
 
 
 @pytest.mark.parametrize("last, now, kept", [

@@ -8,7 +8,6 @@
     glossary    terms that must, or must not, be translated
     memory      what was translated before
     answer      what a model says, tidied; loops
-    backwards   how much of a source comes back from its translation
     translator  texts and segments through all of these
     typing      a text that is still being typed
     documents   files: progress, going on after a stop, both languages side by side

@@ -140,8 +140,7 @@ def _check_changed(report: Report, translator: Translator) -> None:
 def _key(data: bytes, translator: Translator, source: str, target: str) -> str:
     """What the kept segments belong to: this file, model, languages and terms."""
     terms = sorted(translator.settings.glossary.terms.values())
-    how = translator.settings
-    about = json.dumps([translator.asking.name, source, target, terms, how.beams, how.round_trip])
+    about = json.dumps([translator.asking.name, source, target, terms, translator.settings.beams])
     return sha256(data + about.encode()).hexdigest()
 
 

@@ -15,7 +15,8 @@ SPANS = re.compile(
     r"|(?P<code>``[^`\n]+``|`[^`\n]+`)"
     r"|(?P<tag></?[A-Za-z][\w:-]{0,30}(?:\s[^<>\n]{0,500})?/?>|&(?:[A-Za-z]{2,10}|\#\d{1,6}|\#x[0-9A-Fa-f]{1,6});)"
     r"|(?P<sign>%\d+\$[sdif]|%\(\w+\)[sdif]|%[-+0#]?\d*(?:\.\d+)?[sdifxuc](?![A-Za-z])|%\d+(?!\d)|\$\{[\w.]+\}"
-    r"|\{\{[^{}\n]{1,60}\}\}|\{[\w.:!]{0,40}\}|\$\([\w.]+\)|\$\[[\w]+\])"
+    r"|\{\{[^{}\n]{1,60}\}\}|\{[\w.:!]{0,40}\}|\$\([\w.]+\)|\$\[[\w]+\]"
+    r"|\$[A-Za-z_]\w{0,60})"
     r"|(?P<number>\d(?:[\d.,]*\d)?)",
     re.ASCII,
 )  # every part is bounded, or one class that repeats behind a fixed beginning, so that no text takes long

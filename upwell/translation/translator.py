@@ -23,7 +23,6 @@ from . import Parts, Segment
 from .aligned import Aligner, Range
 from .answer import edged, looping, read, tidy
 from .asking import Asking
-from .backwards import returned
 from .glossary import Breach, Glossary
 from .inline import Flat, flatten, rebuilt
 from .memory import Memory, Unit
@@ -45,8 +44,7 @@ class Made(NamedTuple):
     """model, forced (the search had to write what was missing), pieces (what is protected was left out), memory, copied
     (there was nothing to translate); of several sentences the worst."""
     confidence: float
-    """The geometric mean of the probabilities of its tokens, 0 .. 1, and of what the way back says, where that is gone;
-    of a text that of its least certain sentence."""
+    """The geometric mean of the probabilities of its tokens, 0 .. 1; of a text that of its least certain sentence."""
     breaches: tuple[Breach, ...] = ()
     best: tuple[str, ...] = ()
     """Other translations, where more than one was asked for, the first one included."""
@@ -82,8 +80,6 @@ class Settings:
     glossary: Glossary = field(default_factory=Glossary)
     memory: Memory | None = None
     """What was translated before; what the model writes is kept there, too."""
-    round_trip: bool = False
-    """Translate each sentence back, too: how much of the source returns is half of the confidence."""
 
     def __post_init__(self):
         if self.beams < 1 or not 1 <= self.best <= max(self.beams, 1):
@@ -106,8 +102,6 @@ class Translator:
               done: Callable[[int], None] = lambda count: None) -> list[Made]:  # fmt: skip
         """Each text in the other language. done: is told how many sentences more are ready."""
         self.asking.check(source, target)
-        if self.settings.round_trip:
-            self.asking.check(target, source)
         parts = [self._sentences(text, source) for text in texts]
         made = iter(self.sentences([one.text for some in parts for one in some], source, target, done))
         found = []
@@ -138,7 +132,7 @@ class Translator:
         for begin in range(0, len(open_ones), AT_ONCE):
             some = open_ones[begin : begin + AT_ONCE]
             made = self._written([Asked(text, source, target) for text in some])
-            found.update(zip(some, self._and_back(made, source, target), strict=True))
+            found.update(zip(some, made, strict=True))
             now = set(some)
             done(sum(text in now for text in texts))
         if self.settings.memory is not None:
@@ -173,15 +167,6 @@ class Translator:
             for number, one in zip(wrong, self._around([asked[number] for number in wrong]), strict=True):
                 found[number] = one
         return found
-
-    def _and_back(self, made: list[Made], source: str, target: str) -> list[Made]:
-        """The same with what the way back says of their confidence."""
-        if not self.settings.round_trip:
-            return made
-        plain = with_settings(self, beams=1, best=1, glossary=Glossary())
-        backs = plain._model([Asked(one.text or one.source, target, source) for one in made])
-        return [one._replace(confidence=math.sqrt(one.confidence * returned(one.source, back.text)))
-                for one, back in zip(made, backs, strict=True)]  # fmt: skip
 
     def sound(self, source: str, text: str) -> bool:
         """Whether a text may stay as the translation of a sentence."""

@@ -4,9 +4,9 @@
     shown = typist.typed("Open the fi")                 # after each keystroke, or after some
     shown = typist.typed("Open the file", paused=True)  # nothing was typed for a while: all of it
 
-A sentence that is finished is translated once and stays. The open one is translated up to its last complete word; shown
-is what this translation and the one before both begin with (local agreement: Liu et al. 2020, arXiv 2005.11185), and
-the next one begins with that. `Way` says what of this is done, `Typist.flicker` what was taken back of what was shown.
+The open sentence is translated up to its last complete word; shown is what this translation and the one before both
+begin with (local agreement: Liu et al. 2020, arXiv 2005.11185), and the next one begins with that, also the last one. A
+sentence that is finished stays. `Way` says what of this is done, `Typist.flicker` what was taken back.
 """
 
 from collections.abc import Iterator
@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from os.path import commonprefix
 
 from ..generation.settings import Settings as Writing
-from .sentences import CLOSE_SET, HAN, KANA, between, divided
+from .sentences import CLOSE_SET, HAN, KANA, Sentence, between, divided
 from .translator import LONGER, Translator
 
 BEHIND = 2  # signs at the end of a translation that are not yet kept where two are the same
+NO_REPEAT = 3  # tokens in a row that come once: a small model says the same for ever, and two loops agree
 HALF = "\ufffd"  # of a sign whose other bytes are not written yet
-ENDINGS = ".!?。！？…\n"
+ENDINGS, CLOSED = ".!?…", "。！？"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Way:
     """The open sentence up to its last complete word; else all signs of it."""
     settled: bool = True
     """Only what two translations agreed about, until one pauses; else the whole of the last one."""
-    bound: bool = False
+    bound: bool = True
     """A finished sentence begins with what was agreed about; else it is translated freely, and may change."""
 
 
@@ -79,13 +80,18 @@ class Typist:
         found = ""
         for number, one in enumerate(parts):
             last = number == len(parts) - 1
-            ended = not last or one.text[-1] in ENDINGS
+            ended = not last or self._ended(one, paused)
             words = self._finished(one.text) if ended else self._open(one.text, one.text + one.space, paused)
             found += words + (between(one.space, self.target) if one.space and not last else "")
             if not last:
                 yield found
         self._show(found)
         yield found
+
+    def _ended(self, last: Sentence, paused: bool) -> bool:
+        """Whether the last sentence is over. A stop may stand within a name or a number until a space follows."""
+        sign = last.text[-1]
+        return sign in CLOSED or "\n" in last.space or sign in ENDINGS and (paused or bool(last.space))
 
     def _show(self, found: str) -> None:
         same = len(commonprefix([self.state.shown, found]))
@@ -98,8 +104,9 @@ class Typist:
     def _finished(self, text: str) -> str:
         finished = self.state.finished
         if text not in finished:
-            finished[text] = self._going_on(text) or self._freely(text)
-            self.state = State(finished, shown=self.state.shown)
+            made = finished[text] = self._going_on(text) or self._freely(text)
+            kept = self.state.kept if made.startswith(self.state.kept) else ""
+            self.state = State(finished, text, made, kept, made, self.state.shown)  # should it go on after all
         return finished[text]
 
     def _going_on(self, text: str) -> str:
@@ -151,7 +158,7 @@ class Typist:
         most = min(LONGER * len(prompt) + 16, backend.config.context - (1 if backend.has_source else len(prompt)))
         if most < 1:
             return kept
-        writing = Writing(max_new=most, temperature=0.0, begin=kept)
+        writing = Writing(max_new=most, temperature=0.0, begin=kept, no_repeat=NO_REPEAT)
         return "".join(piece.text for piece in backend.generate(prompt, writing)).strip()
 
 

@@ -48,8 +48,6 @@ class Settings(Which):
     """Translations of each text that are shown."""
     whole: bool = False
     """Give the model each text as it is, not sentence by sentence."""
-    round_trip: bool = False
-    """Translate each sentence back, too, which says more about how sure it is; takes about half as long again."""
     glossary: Path | None = None
     """A CSV file of terms, source and target a line; an empty target: it stays as it is."""
     memory: Path | None = None
@@ -123,7 +121,7 @@ def opened_translator(settings, glossary=None, memory=None):
 
     folder = None if settings.base_url is not None else model_folder(settings.folder)
     backend = open_backend(settings, settings.api_key, max(settings.rows, settings.beams)).backend
-    how = How(settings.beams, settings.best, settings.whole, None, glossary or Glossary(), memory, settings.round_trip)
+    how = How(settings.beams, settings.best, settings.whole, None, glossary or Glossary(), memory)
     return Translator(backend, asking.of(backend, folder, settings.prefix), how), backend.close
 
 
