@@ -292,9 +292,9 @@ class Firm:
         _firm_asking.show(self.before, self.after if taught else None, self.out / "answers.png", self.out.name)
         terminal.say(f"Everything lies in {self.out}; the questions with their places in questions.jsonl. Go on with:")
         question, index = self.questions("heldout")[0]["question"], self.out / "index"
-        model = f"{self.out / 'model'} " if taught else ""
+        model = self.out / "model"
         terminal.say(f'  upwell ask "{question}" --index {index}' + (f" --writer {model}" if taught else ""))
-        terminal.say(f"  upwell serve {model}--index {index}")
+        terminal.say("  upwell serve " + (f"{model} " if taught else "") + f"--index {index}")
 
 
 # ---- models ----
