@@ -348,6 +348,14 @@ def test_S5_no_answer_of_any_route_holds_what_the_key_does_not_see(many):
     assert len(asked(many, ALL, "GET", "/v1/documents").json()["data"]) == 3
 
 
+def test_S5_the_numbers_of_a_server_name_its_indexes_and_are_for_keys_that_see_all(many):
+    asked(many, A, "POST", "/v1/answers", json={"question": "Who gets a secret salary?", "model": "wages"})
+    assert 'model_name="wages"' in asked(many, ALL, "GET", "/metrics").text
+    for key in (A, B):
+        told = asked(many, key, "GET", "/metrics")
+        assert told.status_code == 403 and "wages" not in told.text
+
+
 def test_S5_a_key_that_sees_no_collection_sees_no_index(serve):
     running = serve({"writer": Scripted()}, libraries={"handbook": library(HANDBOOK)},
                     api_keys={"k": frozenset({"elsewhere"})})  # fmt: skip
@@ -373,3 +381,8 @@ def test_S5_a_line_that_could_be_misread_is_an_error_that_tells_no_key(tmp_path,
     with pytest.raises(SettingsError, match=said) as told:
         keys_in(file, has_index)
     assert "s3cret" not in str(told.value)
+
+
+def test_a_mark_that_editors_put_before_a_text_belongs_to_no_key(tmp_path):
+    (tmp_path / "keys.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo sales\r\n")
+    assert keys_in(tmp_path / "keys.txt", True) == {"one": None, "two": frozenset({"sales"})}

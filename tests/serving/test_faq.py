@@ -225,6 +225,10 @@ def test_the_rate_is_kept_per_address_and_for_all_together():
     assert len(visitors._left) == ADDRESSES
 
 
+def test_an_address_of_the_older_kind_counts_alone_however_it_is_written():
+    assert network("::ffff:192.0.2.1") == network("192.0.2.1") == "192.0.2.1" != network("::ffff:192.0.2.2")
+
+
 def test_addresses_of_one_household_count_as_one():
     assert network("2001:db8::1") == network("2001:db8::ffff:2") != network("2001:db8:1::1")
     assert network("10.0.0.1") == "10.0.0.1" and network("") == ""

@@ -105,6 +105,14 @@ def test_S8_no_prompt_and_no_key_reach_the_log(serve, caplog):
     assert not any(secret in own for secret in ("pr0mpt", "k3y-k3y", "qu3ry"))
 
 
+def test_a_path_cannot_write_lines_of_its_own_into_the_log(serve, caplog):
+    caplog.set_level(logging.INFO, "upwell.serving")
+    running = serve({"a": Scripted()})
+    httpx.get(running.url + "/x%0areq-1%20GET%20/forged%0d%1b[2J%e2%80%a8")
+    (line,) = [record.getMessage() for record in caplog.records if "forged" in record.getMessage()]
+    assert line.isprintable()
+
+
 def test_the_openapi_document_knows_the_bodies():
     document = app({"a": Scripted()}).openapi()
     body = document["paths"]["/v1/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"]

@@ -70,7 +70,7 @@ class Guard:
         try:
             await self._answer(scope, headers, receive, send_dressed, started, origin)
         finally:
-            told = {"id": name, "method": scope["method"], "path": scope["path"],
+            told = {"id": name, "method": on_a_line(scope["method"]), "path": on_a_line(scope["path"]),
                     "status": started[0] if started else 499, "seconds": time.monotonic() - begun,
                     "told": scope.get("state", {}).get("told", "")}  # fmt: skip
             log.info("%(id)s %(method)s %(path)s %(status)s %(seconds).3f s %(told)s", told, extra={"told": told})
@@ -84,7 +84,7 @@ class Guard:
         except Refusal as refusal:
             await refusal.response()(scope, receive, send)
         except Exception:
-            log.exception("%s %s failed", scope["method"], scope["path"])
+            log.exception("%s %s failed", on_a_line(scope["method"]), on_a_line(scope["path"]))
             if started:
                 raise
             await unexpected().response()(scope, receive, send)
@@ -130,6 +130,11 @@ class Guard:
 def host_name(host: str) -> str:
     """A Host header without its port; an IPv6 address keeps its brackets."""
     return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+
+
+def on_a_line(text: str) -> str:
+    """What a client sent as a log may hold it: a line end or a sign that steers a terminal becomes one that is seen."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def request_id(headers: Headers) -> str:

@@ -103,7 +103,7 @@ def secret_of(file: Path | None) -> str:
     if file is None:
         return ""
     try:
-        found = file.read_text(encoding="utf-8").strip()
+        found = file.read_text(encoding="utf-8-sig").strip()  # some editors put a mark in front
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"--webhook-secret-file {file} can't be read ({error}); name a text file that holds the "
                             "secret") from None  # fmt: skip

@@ -25,7 +25,7 @@ def read_keys(settings) -> Keys:
 def keys_in(file: Path, has_index: bool) -> Keys:
     """The keys of a file, one a line, with what each sees; what stands in a line is told in no error."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()  # some editors put a mark in front
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"--api-key-file {file} can't be read ({error}); name a text file that holds the key"

@@ -1,11 +1,12 @@
 """Is it alive, does it take requests, which version is it, and what has it done."""
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from upwell import __version__
 from upwell.serving.desk import Desk
+from upwell.serving.refusals import Refusal
 
 RECORDS = ()
 SOON = {"Retry-After": "1"}
@@ -31,5 +32,8 @@ def add(service: FastAPI, desk: Desk) -> None:
         return {"version": __version__}
 
     @service.get("/metrics", response_class=PlainTextResponse)
-    async def metrics() -> Response:
+    async def metrics(request: Request) -> Response:
+        """The numbers of the whole server, by the names of its models and indexes: for keys that see all of them."""
+        if request.scope["sees"] is not None:
+            raise Refusal(403, "This key may not see the numbers of the whole server.", code="not_the_owner")
         return Response(desk.metrics.page(), media_type=CONTENT_TYPE_LATEST)
