@@ -201,3 +201,13 @@ def test_B8_entries_of_any_length_and_depth_do_not_hang(tmp_path):
     deep = "<div>" * 20_000 + "<dt>Where?</dt><dd>Bonn.</dd>"
     assert pairs(written(tmp_path, "faq.html", deep)) == [("Where?", "Bonn.")]
     assert "characters" in fault(written(tmp_path, "faq.csv", f"question,answer\n{'x' * 501},y\nz,{'y' * 20_001}\n"))
+
+
+def test_a_key_that_is_written_with_escapes_is_the_same_key(tmp_path):
+    path = written(tmp_path, "faq.json", '{"\\u0065ntries": [{"question": "Where?", "answer": "Here."}]}')
+    assert [(one.question, one.source) for one in read(path)] == [("Where?", "faq.json, entry 1")]
+
+
+def test_an_answer_that_begins_with_bold_words_keeps_them(tmp_path):
+    path = written(tmp_path, "faq.txt", "Q: Where?\r\nA: **Here** and there\r\n**Q: When?**\r\n**A:** Now\r\n")
+    assert [one.answer for one in read(path)] == ["**Here** and there", "Now"]

@@ -1,6 +1,7 @@
 """`upwell serve --index`: documents that answer questions, from the folder of an index to the official client."""
 
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -11,7 +12,7 @@ from tests.serving.fakes import opened, tiny_checkpoint
 from tests.serving.process import serving
 from tests.verbs.test_predict import model as model_with_head
 from upwell.answering.index import Index
-from upwell.errors import DataError, SettingsError
+from upwell.errors import CheckpointError, DataError, SettingsError
 from upwell.generation.turns import Turns
 from upwell.text.chat import Template
 from upwell.verbs._shelf import Shelf, learnt_to_chat
@@ -99,6 +100,21 @@ def test_the_encoder_is_the_one_that_the_index_names_and_one_that_is_served_is_n
         assert beside.libraries["handbook"].asker.searcher.encoder is backends["vectors"]
         beside.close()
         assert backends["vectors"].embed(["x"])  # it is the server's, and goes on
+
+
+def test_vectors_of_a_server_are_searched_by_that_server_or_by_nothing_unsaid(models, with_vectors, tmp_path):
+    with opened({"vectors": models["vectors"]}) as backends:
+        remote = SimpleNamespace(name="vectors", embed=backends["vectors"].embed)
+        folder = made(tmp_path, remote)
+        behind = shelf({"vectors": remote}, index=(folder,), answers="extractive")
+        assert behind.libraries["handbook"].asker.searcher.encoder is remote
+        behind.close()
+    with pytest.raises(CheckpointError, match="vectors.*--encoder none"):
+        shelf({}, index=(folder,))
+    by_words = shelf({}, index=(folder,), encoder=Path("none"))
+    assert by_words.libraries["handbook"].asker.searcher.encoder is None
+    assert not by_words.libraries["handbook"].asker.ask(QUESTION).refused
+    by_words.close()
 
 
 def test_a_chat_model_writes_where_it_learnt_to_or_where_that_is_asked_for(models, index):

@@ -135,8 +135,9 @@ def _json(data: bytes, name: str, say: Say) -> Iterator[Found]:
         yield Fault(name, f'expected a list of entries, or one under "entries", found {repr(value)[:60]}')
         return
     unknown: list[str] = []
-    begin = re.search(rf'"{key}"\s{{0,99}}:\s{{0,99}}\[', text).end() if key else text.index("[") + 1
-    lines = list(_lines_of(text, begin))  # of another list, where the key stands in an inner object first
+    found = re.search(rf'"{key}"\s{{0,99}}:\s{{0,99}}\[' if key else r"\[", text)
+    # None where the key is written with escapes; of another list, where it stands in an inner object first.
+    lines = list(_lines_of(text, found.end())) if found else []
     for number, record in enumerate(records):
         place = f"{name}:{lines[number]}" if len(lines) == len(records) else f"{name}, entry {number + 1}"
         yield _object(record, place, unknown)
@@ -201,7 +202,9 @@ def _block(text: str, line: int) -> Block:
     if found := ASKED.match(text):
         return Block(7, found[1].strip("* \t"), line)
     found = ANSWERED.match(text)
-    return Block(0, found[1].strip().removeprefix("**").strip() if found else text, line)
+    if found and text.startswith("**"):
+        return Block(0, found[1].strip().removeprefix("**").strip(), line)
+    return Block(0, found[1].strip() if found else text, line)
 
 
 def _html(data: bytes, name: str, say: Say) -> Iterator[Found]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import faq_talk
-from .faq import NOTHING, Decision, Matcher, Near, check, is_han
+from .faq import LONGEST, NOTHING, Decision, Matcher, Near, check, is_han
 from .faq_entries import Entry
 from .faq_handover import Webhook
 from .faq_misses import Misses
@@ -114,7 +114,7 @@ class Service:
         """A short message with what it leaves out, in two ways."""
         whole = standalone(message, [{"role": "user", "content": talk.question}])
         both = (whole, f"{talk.question} {message}") if whole != message else (f"{talk.question} {message}",)
-        return [one for one in both if len(one) <= 1000]
+        return [one for one in both if len(one) <= LONGEST]
 
     # ---- what becomes of it ----
 

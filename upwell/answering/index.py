@@ -121,6 +121,12 @@ class Index:
         """Where that encoder lay when the index was made; "" where it was a server or there is none."""
         return self._about("folder") or ""
 
+    @property
+    def encoder_place(self) -> str:
+        """Where that encoder is to be had: its folder as long as it is there, else its name; "" where there is none."""
+        folder = self.encoder_folder
+        return folder if folder and Path(folder).is_dir() else self.encoder_name
+
     def collections(self) -> list[str]:
         """The names of its collections, in their order; "" is the one without a name."""
         return [name for (name,) in self._all("select distinct collection from document order by collection")]

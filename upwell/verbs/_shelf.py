@@ -12,9 +12,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from upwell import terminal
-from upwell.errors import SettingsError
+from upwell.errors import CheckpointError, SettingsError
 from upwell.verbs._keys import read_keys
 from upwell.verbs._models import How, model_folder, open_folder
+
+NONE = "none"
 
 
 class Shelf:
@@ -50,12 +52,20 @@ class Shelf:
         from upwell.serving.library import Library
 
         with Index.open(folder) as index:
-            own = index.encoder_folder if Path(index.encoder_folder).is_dir() else index.encoder_name
-        wanted = self.settings.encoder or own
-        encoder = self.backend(Path(wanted), backends, turns) if wanted else None
+            wanted = str(self.settings.encoder or index.encoder_place or NONE)
+        encoder = None if wanted == NONE else self.encoder(wanted, backends, turns)
         index = self.held.enter_context(Index.open(folder, encoder=encoder))
         how = "written" if writer else "extractive"
         return Library(name, index, Asker(Searcher(index, encoder), reader, writer, Asking(style=how)), how)
+
+    def encoder(self, wanted: str, backends: dict, turns):
+        """The model that gave an index its vectors; one behind --base-url is known by its name."""
+        if wanted in backends and not hasattr(backends[wanted], "folder"):
+            return backends[wanted]
+        try:
+            return self.backend(Path(wanted), backends, turns)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; or `--encoder none` searches by words alone") from None
 
     def reader(self, backends: dict, turns):
         """The model that marks answers; None where the best sentence is the answer."""

@@ -124,11 +124,11 @@ def opened(settings: Settings, held: ExitStack):
 
     with Index.open(settings.index) as index:
         there, named = set(index.collections()), index.encoder_name
-        wanted = settings.encoder or index.encoder_folder or named or NONE
+        wanted = settings.encoder or index.encoder_place or NONE
     missing = sorted(set(settings.collection) - there)
     if missing:
         raise DataError(f"{settings.index} has no collection {', '.join(missing)}; it has "
-                        f"{', '.join(repr(one) for one in sorted(there)) or 'none'}")  # fmt: skip
+                        f"{', '.join(sorted(filter(None, there))) or 'none with a name'}")  # fmt: skip
     encoder = None if wanted == NONE else local(settings, Path(wanted), held)
     index = held.enter_context(Index.open(settings.index, encoder=encoder))
     reader = None if settings.reader is None else checked_reader(local(settings, settings.reader, held))

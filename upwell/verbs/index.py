@@ -157,8 +157,7 @@ def own_encoder(out: Path) -> str:
     with Index.open(out) as index:
         if not index.count:
             return DEFAULT
-        folder = index.encoder_folder
-        return folder if folder and Path(folder).is_dir() else index.encoder_name or NONE
+        return index.encoder_place or NONE
 
 
 def masking():

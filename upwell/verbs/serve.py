@@ -66,7 +66,8 @@ class Settings(How, Customers):
     index: tuple[Path, ...] = ()
     """Folders of `upwell index`, whose documents answer questions; without a model's folder they alone are served."""
     encoder: Path | None = None
-    """The model that gave the index its vectors; default: the one that the index names."""
+    """The model that gave the index its vectors, or none to search by words alone; default: the one that the index
+    names."""
     reader: Path | None = None
     """A model that marks the answer in a passage (upwell recipe span); without: the sentence that fits best."""
     answers: Literal["extractive", "written"] | None = None
