@@ -26,6 +26,19 @@ def service(misses):
     return Service(matcher(), misses, Bell(), "Call 555-0100.")
 
 
+def test_A3_a_person_is_called_though_the_log_cannot_be_written_and_that_is_told(service, misses, caplog):
+    misses._base.execute("pragma busy_timeout = 1")
+    other = sqlite3.connect(misses.path, isolation_level=None)
+    other.execute("begin immediate")
+    assert service.ask("Who wrote Hamlet?").kind == "hand_over"
+    assert len(service.webhook.events) == 1
+    assert "could not be written" in caplog.text and "Hamlet" not in caplog.text
+    other.execute("rollback")
+    service.ask("Who wrote Hamlet?")
+    assert len(misses) == 1
+    other.close()
+
+
 # ---- conversations ----
 
 

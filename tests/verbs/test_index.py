@@ -131,6 +131,7 @@ def test_chinese_under_an_english_encoder_is_told(texts, capsys, monkeypatch):
     (["docs", "--encoder", "no/such/model"], "no such folder"),
     (["docs", "--encoder", "x", "--base-url", "http://127.0.0.1:9", "--model", "m"], "both --encoder and --base-url"),
     (["docs", "--encoder", "none", "--out", "docs/river.txt"], "no folder can be made"),
+    (["docs", "--encoder", "none", "--collection", "sales, support"], "without spaces and commas"),
 ])  # fmt: skip
 def test_what_cannot_be_is_one_sentence(texts, words, said, capsys):
     os.mkdir("empty")

@@ -9,6 +9,7 @@ A SQLite file, which several processes may write. Personal data in a question is
 """
 
 import json
+import logging
 import sqlite3
 import threading
 import time
@@ -28,6 +29,7 @@ VERSION = 1
 MOST = 100_000  # misses that are kept; the oldest go
 GROUPED = 2000  # different questions that are put into groups, the newest ones
 ALIKE_VECTORS, ALIKE_WORDS = 0.62, 0.35  # from which likeness on two misses ask the same
+log = logging.getLogger("upwell.answering")
 COLUMNS = "id, time, question, reason, score, margin, nearest, conversation"
 TABLES = """
 create table miss (id integer primary key, time real not null, question text not null, reason text not null,
@@ -97,13 +99,16 @@ class Misses:
             self._base.close()
 
     def add(self, question: str, decision: Decision, reason: str, conversation: str = "") -> None:
-        """Keep a question, masked."""
+        """Keep a question, masked. Where the file cannot be written that is told, and the customer is answered."""
         nearest = json.dumps([[one.entry.id, round(one.score, 4)] for one in decision.others])
         row = (time.time(), masked(question), reason, decision.score, decision.margin, nearest, conversation)
-        with self._lock, self._base:
-            self._base.execute("insert into miss (time, question, reason, score, margin, nearest, conversation) values "
-                               "(?, ?, ?, ?, ?, ?, ?)", row)  # fmt: skip
-            self._base.execute("delete from miss where id <= (select max(id) from miss) - ?", (MOST,))
+        try:
+            with self._lock, self._base:
+                self._base.execute("insert into miss (time, question, reason, score, margin, nearest, conversation) "
+                                   "values (?, ?, ?, ?, ?, ?, ?)", row)  # fmt: skip
+                self._base.execute("delete from miss where id <= (select max(id) from miss) - ?", (MOST,))
+        except sqlite3.Error as error:
+            log.error("%s: a question that was not answered could not be written there (%s)", self.path, error)
 
     def all(self, most: int = MOST) -> list[Miss]:
         """The newest ones, the newest first."""

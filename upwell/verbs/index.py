@@ -81,6 +81,9 @@ class Settings:
             raise SettingsError("--base-url and --model go together: the server's address and the name of its model")
         if self.base_url is not None and self.encoder:
             raise SettingsError("found both --encoder and --base-url, expected one of them")
+        if self.paths and self.collection and (len(self.collection.split()) != 1 or set(self.collection) & {",", " "}):
+            raise SettingsError(f"collection: found {self.collection[:100]!r}, expected a name without spaces and "
+                                "commas, since these part the names that stand behind a key")  # fmt: skip
         if self.max_errors < 1:
             raise SettingsError(f"max_errors: found {self.max_errors}, expected 1 or more")
 
