@@ -201,6 +201,17 @@ def test_visitors_who_ask_too_often_are_told_to_wait_and_the_owner_is_not(faq):
     assert all(asked(running, headers=OWNER).status_code == 200 for _ in range(5))
 
 
+def test_a_header_makes_nobody_another_visitor_unless_the_owner_named_a_proxy(faq, monkeypatch):
+    def statuses():
+        running = faq(visitors=Visitors([SITE], rate=2))
+        return [asked(running, headers=VISITOR | {"X-Forwarded-For": f"192.0.2.{n}"}).status_code for n in range(4)]
+
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+    assert statuses() == [200, 200, 429, 429]
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "127.0.0.1")
+    assert statuses() == [200, 200, 200, 200]
+
+
 def test_the_rate_is_kept_per_address_and_for_all_together():
     from upwell.serving.refusals import Refusal
 

@@ -4,6 +4,7 @@ At the first signal new requests are answered 503 while those at work finish; th
 signals; knows nothing of routes.
 """
 
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -65,10 +66,13 @@ class Server(uvicorn.Server):
     def __init__(self, service, shutdown_seconds: float, announce: Callable[[], None], ssl: tuple | None = None,
                  statistics: bool = False):  # fmt: skip
         certificate, key = ssl or (None, None)
+        # Who a request comes from is what its socket says: a header says what its sender likes, and a proxy that does
+        # not write X-Forwarded-For itself passes on what a client wrote. Whoever has one that does names it.
+        named = bool(os.environ.get("FORWARDED_ALLOW_IPS"))
         super().__init__(uvicorn.Config(service, http=Patient, ws="none", lifespan="off", log_level="warning",
                                         access_log=False, server_header=False, h11_max_incomplete_event_size=65536,
                                         timeout_graceful_shutdown=int(shutdown_seconds), backlog=4096,
-                                        ssl_certfile=certificate, ssl_keyfile=key))  # fmt: skip
+                                        ssl_certfile=certificate, ssl_keyfile=key, proxy_headers=named))  # fmt: skip
         self.announce, self.patience = announce, shutdown_seconds
         self.desk = service.state.desk
         self._until: float | None = None
