@@ -42,6 +42,7 @@ def test_what_a_passage_says_is_cited_where_it_stands(sentence, place):
     "电池在保修范围内。",
     "保修期为三年，从购买之日起计算。",
     "保修期为三十六个月，可以延长。",
+    "2.",
     "This stands in document 7.",
     "The source of this is doc 2.",
     "It is.",

@@ -74,6 +74,7 @@ FORGED = re.compile(
     r"\b(?:source|citation|reference)s? (?:of|for) (?:this|that|it|these)\b|\[\s*\^?[1-9]\d*\s*\]",
     re.IGNORECASE,
 )
+ORDINAL = re.compile(r"[(（]?\d{1,2}[.)、）]")  # of a list, left alone where its line was cut off
 NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 NAME = re.compile(r"\b[A-Z][\w-]*")
 NUMERALS = {word: str(number) for number, word in enumerate(
@@ -233,7 +234,7 @@ class Held:
         """The place that says it; none where a word too many, a number, a name or a "not" is its own, or () for one
         that names a source: where something stands is not the model's to say."""
         words = content(_bare(text))
-        if not words or FORGED.search(text):
+        if not words or ORDINAL.fullmatch(text) or FORGED.search(text):
             return ()
         numbers, names = numbers_of(text), _names(text)
         found = [one.place(text, words) for one in self.passages if not numbers - one.numbers
