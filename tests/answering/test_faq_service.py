@@ -39,6 +39,13 @@ def test_A3_a_person_is_called_though_the_log_cannot_be_written_and_that_is_told
     other.close()
 
 
+@pytest.mark.parametrize("message", ["", " ", "x" * 1001, "who \udcff wrote it?"])
+def test_B4_what_is_no_message_is_one_sentence(service, misses, message):
+    with pytest.raises(DataError, match="question"):
+        service.ask(message)
+    assert len(misses) == 0 and not service.webhook.events
+
+
 # ---- conversations ----
 
 

@@ -73,7 +73,7 @@ def test_documents_are_listed_and_removed_by_name(texts, capsys):
     assert run("--remove", "docs/river.txt") == 2 and "found no document docs/river.txt" in capsys.readouterr().err
     assert run("--remove", "docs/river.txt", "--collection", "support", "--list") == 0
     shown = capsys.readouterr()
-    assert "1 documents" in shown.err and "docs/hours.md" in shown.out and "river" not in shown.out
+    assert "1 document of" in shown.err and "docs/hours.md" in shown.out and "river" not in shown.out
 
 
 def test_personal_data_stays_unless_it_is_asked_to_be_masked(texts, capsys):

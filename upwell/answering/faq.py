@@ -26,6 +26,7 @@ import numpy as np
 
 from ..errors import DataError, SettingsError
 from ..generation.backend import Backend
+from ..generation.settings import unwritable
 from .faq_entries import Entry, folded
 from .faq_likeness import HAN, Likeness, embedded
 
@@ -162,6 +163,8 @@ def check(question: str) -> None:
         raise DataError("the question is empty; expected some words")
     if len(question) > LONGEST:
         raise DataError(f"the question has {len(question):,} characters, expected at most {LONGEST:,}; shorten it")
+    if fault := unwritable(question, "question"):
+        raise DataError(fault)
 
 
 def likely(evidence: float) -> float:

@@ -109,7 +109,8 @@ def remove(settings: Settings, index) -> None:
         if not count:
             where = f" in the collection {settings.collection}" if settings.collection else ""
             raise DataError(f"{settings.out}: found no document {source}{where}; --list shows their names")
-        terminal.say(f"{count:,} documents of {source} are out of the index")
+        what = "1 document" if count == 1 else f"{count:,} documents"
+        terminal.say(f"{what} of {source} taken out of the index")
 
 
 def update(settings: Settings) -> Faults:
