@@ -8,8 +8,9 @@
 retrieval   recall@1, 5, 10 and nDCG@10 by words, by vectors (minilm-l6) and by both, beside bm25s and
             sentence-transformers over the same pieces (bench/asked.py says which questions)
 answers     exact match and F1 of the likest sentence, of the model that marks answers (--reader, a folder of the recipe
-            span) and of smollm2-135m that writes from the passages; which questions are refused, and those of other
-            subjects (Natural Questions) and those that their own passage does not answer beside them
+            span) where it is sure or always (any span), and of smollm2-135m that writes from the passages; which
+            questions are refused, and those of other subjects (Natural Questions) and those that their own passage
+            does not answer beside them
 followups   the second and third question of QuAC's dialogues, asked alone and with what was said before
 indexing    pieces a second into an index, and its bytes, with vectors and without
 vectors     milliseconds of a search among random vectors of 384 numbers, and recall@10, beside vector stores
@@ -31,6 +32,7 @@ WAYS = {"words": (True, False), "vectors": (False, True), "both": (True, True)}
 DEEP = 50  # pieces that are looked at for ten different texts
 ENCODER, WRITER = "minilm-l6", "smollm2-135m"
 NONE = "none"
+CURVELESS = ("any span", "written")
 
 
 # ---- what all works share ----
@@ -204,15 +206,16 @@ def answered(work: str, way: str, reader: str, count: int) -> dict:
     from upwell.answering.search import Searcher
 
     found, encoder = sets.load("disflqa"), opened(ENCODER)
-    groups, told, times = sets.grouped(found, count, way == "span"), {}, []
-    if way == "written":  # the confidence has nothing to do with who writes: that curve is the sentence's
+    groups, told, times = sets.grouped(found, count, "span" in way), {}, []
+    if way in CURVELESS:  # the confidence has nothing to do with who answers: that curve is another one's
         groups = {"answerable": groups["answerable"]}
-    reads, writes = opened(reader) if way == "span" else None, opened(WRITER) if way == "written" else None
+    reads, writes = opened(reader) if "span" in way else None, opened(WRITER) if way == "written" else None
     folder = indexed(place(work, "disflqa"), encoder, dict(enumerate(found.texts)))
     with Index.open(folder, encoder=encoder) as index:
-        searcher, every, how, limits = Searcher(index, encoder), Settings(threshold=0.0), None, []
+        every = Settings(threshold=0.0, sure=0.0) if way == "any span" else Settings(threshold=0.0)
+        searcher, how, limits = Searcher(index, encoder), None, []
         asker = Asker(searcher, reads, writes, every)
-        if way != "written":
+        if way not in CURVELESS:
             shown = [[asker.shown(one.question) for one in groups.pop(name)] for name in ("known", "unknown")]
             how, limit = calibration.fitted(*shown, ENCODER)
             sure = sorted(map(how.confidence, shown[0]))
@@ -235,7 +238,11 @@ def answers(work: str, reader: str, count: int, few: int) -> list[str]:
     """Two Markdown tables, of answers and of refusals."""
     from turns import apart
 
-    ways = {"sentence": count, **({"span": count} if reader else {}), **({"written": few} if few else {})}
+    ways = {
+        "sentence": count,
+        **({"span": count, "any span": count} if reader else {}),
+        **({"written": few} if few else {}),
+    }
     first = ["| answered by | questions | exact match | F1 | holds the answer | cites its text | processor s | p95 |",
              "|---|---|---|---|---|---|---|---|"]  # fmt: skip
     second = ["| answered by | threshold | refused: with an answer | near ones without | other subjects |",
