@@ -178,7 +178,8 @@ def test_numbers_are_the_same_however_they_are_written():
 
 @pytest.mark.parametrize("text", ["<a=" * 30_000, "<" * 100_000, "[a](" * 25_000, "a" * 100_000, "a.a-" * 25_000,
                                   "(" * 100_000, "![" * 50_000, "<a " + "=" * 100_000 + "<", "<!--" * 25_000,
-                                  "http://" * 14_000, "[1" * 50_000, "【1" * 50_000, " " * 100_000])  # fmt: skip
+                                  "http://" * 14_000, "[1" * 50_000, "【1" * 50_000, " " * 100_000,
+                                  "</s>" * 25_000])  # fmt: skip
 def test_B10_a_hostile_text_is_made_harmless_at_once(text):
     import time
 

@@ -210,7 +210,8 @@ def harmless(text: str, quoted: bool = False) -> str:
 
 def _taken_out(text: str, quoted: bool) -> str:
     """A text without its outermost links, tags, marks and addresses."""
-    text = ROLE.sub(" ", text) if quoted else CITED.sub("", ROLE.sub(" ", text))
+    text = " ".join(ROLE.sub(" ", text).split())  # one space each, since a mark is sought behind all that there are
+    text = text if quoted else CITED.sub("", text)
     text = TAG.sub(" ", LINK.sub(r"\1", PICTURE.sub(" ", text)))
     instead = HIDDEN_ADDRESS_ZH if chinese(ADDRESS.sub(" ", text)) else HIDDEN_ADDRESS
     text = ADDRESS.sub(lambda one: one.group() if quoted and _carries_nothing(one.group()) else instead, text)
