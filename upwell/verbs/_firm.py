@@ -173,9 +173,10 @@ class Firm:
         """The backend that gives vectors; None: search by words alone."""
         if self.encoder_name is None:
             return None
-        from upwell.verbs._models import How, open_folder
+        from upwell.verbs._firm_asking import held_as
+        from upwell.verbs._models import open_folder
 
-        backend = open_folder(brought(self.encoder_name), How()).backend
+        backend = open_folder(brought(self.encoder_name), held_as()).backend
         self.held.callback(backend.close)
         return backend
 

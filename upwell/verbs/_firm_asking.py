@@ -54,7 +54,7 @@ def measured(model: Path | None, searcher, asked: Asked, store, sentences: bool 
 
 
 def held_as():
-    """How the model is held for writing: in bfloat16 where this machine is quicker so."""
+    """How models are held for writing and for vectors: in bfloat16 where this machine is quicker so."""
     import torch
 
     from upwell.training import precision
