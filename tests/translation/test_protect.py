@@ -16,6 +16,7 @@ SAMPLES = {
     "%1$s of %2$d (%d%%)": ["%1$s", "%2$d", "%d"],
     "打开 https://例.org/x，然后按 3 次。": ["3"],
     "100 % sure, 50% off": ["100", "50"],
+    "Saved in settings.xml (see readme-2.de.txt), e.g. by x.tar.gz.": ["settings.xml", "readme-2.de.txt", "x.tar.gz"],
 }
 
 
@@ -23,6 +24,10 @@ SAMPLES = {
 def test_protected_parts_are_found(text):
     assert set(SAMPLES[text]) <= set(kept(text))
     assert "".join(piece for piece, _ in pieces(text)) == text
+
+
+def test_what_only_looks_like_the_name_of_a_file_is_none():
+    assert set(kept("It ends.Then comes e.g. an item, i.e. one.jsx or a.b.")) == set()
 
 
 def test_what_a_translation_lost_or_doubled_is_named():

@@ -17,6 +17,9 @@ SPANS = re.compile(
     r"|(?P<sign>%\d+\$[sdif]|%\(\w+\)[sdif]|%[-+0#]?\d*(?:\.\d+)?[sdifxuc](?![A-Za-z])|%\d+(?!\d)|\$\{[\w.]+\}"
     r"|\{\{[^{}\n]{1,60}\}\}|\{[\w.:!]{0,40}\}|\$\([\w.]+\)|\$\[[\w]+\]"
     r"|\$[A-Za-z_]\w{0,60})"
+    r"|(?P<file>(?<![\w.-])[\w-]{1,60}(?:\.[\w-]{1,30}){0,3}\.(?:bak|bat|bz2|cfg|conf|cpp|css|csv|deb|docx?|epub|exe|gif|gz|"
+    r"html?|ini|ipynb|jar|java|jpe?g|json|js|log|md|mp[34]|od[bgpst]|ott|pdf|php|png|pptx?|pyc?|rpm|rtf|sh|sql|svg|tar|tex|tiff?|"
+    r"toml|tsv|txt|wav|xlsx?|xml|ya?ml|zip)(?![\w-]))"
     r"|(?P<number>\d(?:[\d.,]*\d)?)",
     re.ASCII,
 )  # every part is bounded, or one class that repeats behind a fixed beginning, so that no text takes long
@@ -31,7 +34,7 @@ class Span(NamedTuple):
     begin: int
     end: int
     kind: str
-    """url, email, code, tag, sign or number."""
+    """url, email, code, tag, sign, file or number."""
 
 
 def spans(text: str) -> list[Span]:
