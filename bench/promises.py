@@ -244,7 +244,20 @@ def B(folder: Path) -> str:
     )
 
 
-ALL = {one.__name__: one for one in (L1, L2, L3, L4, L8, L9, F1, B)}
+def B10(folder: Path) -> str:
+    from tests.text.patterns import seconds, slow_texts
+    from tests.text.test_privacy import PATTERNS
+
+    times = {}
+    for name, pattern in PATTERNS.items():
+        for unit, short, whole in slow_texts(pattern):
+            if seconds(pattern, short, 0.0005) > 0.0005:
+                times[seconds(pattern, whole)] = f"{name.removeprefix('upwell.text.')}, {unit[:20]!r}"
+    worst = max(times)
+    return f"{len(PATTERNS)} patterns, 100 KB made to be slow: at most {1000 * worst:.0f} ms ({times[worst]})"
+
+
+ALL = {one.__name__: one for one in (L1, L2, L3, L4, L8, L9, F1, B, B10)}
 
 
 def main() -> None:
