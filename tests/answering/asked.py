@@ -24,7 +24,7 @@ class Words:
     """A searcher: the passages with the most words of the question; each paragraph is one."""
 
     def __init__(self, index: Shelf, encoder=None):
-        self.index, self.encoder, self.asked = index, encoder, []
+        self.index, self.encoder, self.cross, self.asked = index, encoder, None, []
 
     def find(self, question, k=None, collections=None):
         self.asked.append(question)

@@ -84,11 +84,11 @@ def test_a_confidence_lies_between_0_and_1_whatever_the_signals():
 
 
 def test_it_is_kept_beside_an_index_and_found_again(tmp_path):
-    how, _ = fitted(signals(40, 0.7, 1), signals(40, 0.2, 2), "letters", "marks", "40 and 40")
+    how, _ = fitted(signals(40, 0.7, 1), signals(40, 0.2, 2), "letters", "marks", "reads", "40 and 40")
     how.save(tmp_path)
     assert calibration.load(tmp_path) == how
-    assert calibration.of(tmp_path, "letters", "marks") == how
-    assert calibration.of(tmp_path, "letters") != how and calibration.of(tmp_path, "other", "marks") != how
+    assert calibration.of(tmp_path, "letters", "marks", "reads") == how
+    assert calibration.of(tmp_path, "letters", "marks") != how and calibration.of(tmp_path, "other", "marks") != how
     assert calibration.load(tmp_path / "nowhere") is None
     built_in = calibration.BUILT_IN["minilm-l6"]
     assert calibration.of(None, "minilm-l6") == calibration.of(tmp_path, "minilm-l6") == built_in

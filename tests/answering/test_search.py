@@ -60,8 +60,9 @@ def test_a_chinese_question_finds_chinese_passages_by_words(index):
 
 def test_a_cross_encoder_reads_the_best_again(index):
     cross = Cross("bridge")
-    hits = Searcher(index, encoder(), cross, Settings(depth=3)).find("Where is water in a stream?", k=1)
-    assert sources(hits) == ["river"] and hits[0].score == 1
+    hits = Searcher(index, encoder(), cross, Settings(again=3)).find("Where is water in a stream?", k=1)
+    assert sources(hits) == ["river"] and hits[0].score == 1 and 0.73 < hits[0].cross < 0.74
+    assert Searcher(index, encoder()).find("water")[0].cross is None
     assert len(cross.pairs) == 3 and all(question == "Where is water in a stream?" for question, _ in cross.pairs)
 
 

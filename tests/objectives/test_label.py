@@ -17,6 +17,9 @@ SEVERAL = [{"text": "The river flows to the sea.", "labels": ["water", "land"]},
            {"text": "海很宽。", "labels": ["water"]}, {"text": "A fine day.", "labels": []}]  # fmt: skip
 NUMBER = [{"text": "The sea is wide.", "label": 0.5}, {"text": "北京很大", "label": 3},
           {"text": "a day", "label": -1.25}]  # fmt: skip
+TWO = [{"premise": "The river flows to the sea.", "hypothesis": "It is a day.", "label": "no"},
+       {"text": "海在哪里？", "text_pair": "海在西边。", "label": "yes"},
+       {"sentence1": "A fine day.", "sentence2": "A fine day by the river.", "label": "yes"}]  # fmt: skip
 USUAL = label.Settings()
 
 
@@ -37,7 +40,8 @@ def ready(folder, records, tokenizer, config, settings=USUAL, **more):
 
 
 @pytest.mark.parametrize(("records", "problem"), [(ONE, "single_label_classification"),
-                                                  (SEVERAL, "multi_label_classification"), (NUMBER, "regression")])
+                                                  (SEVERAL, "multi_label_classification"), (NUMBER, "regression"),
+                                                  (TWO, "single_label_classification")])
 @pytest.mark.parametrize("shape", ["encoder", "decoder"])
 def test_the_loss_is_that_of_transformers(records, problem, shape, tokenizer, letters, tmp_path):
     encodes = shape == "encoder"
@@ -52,7 +56,8 @@ def test_the_loss_is_that_of_transformers(records, problem, shape, tokenizer, le
         real = batch.mask
         ids = batch.ids[real][None]
         labels = batch.labels.to(torch.float64) if batch.labels.is_floating_point() else batch.labels
-        theirs = peer(input_ids=ids, labels=labels)
+        types = {} if batch.types is None else {"token_type_ids": batch.types[real][None]}
+        theirs = peer(input_ids=ids, labels=labels, **types)
         ours = label.loss(model, batch, label.Settings()) / label.counts(batch, label.Settings())[0]
         assert abs(ours.item() - theirs.loss.item()) < 1e-10
 
@@ -67,7 +72,7 @@ def test_the_loss_of_one_label_is_the_hand_calculation_with_smoothing(tokenizer,
     assert label.counts(batch, settings) == (5,)
 
 
-@pytest.mark.parametrize("records", [ONE, SEVERAL, NUMBER])
+@pytest.mark.parametrize("records", [ONE, SEVERAL, NUMBER, TWO])
 @pytest.mark.parametrize("shape", ["encoder", "decoder"])
 def test_neither_micro_batches_nor_padding_change_loss_and_gradient(records, shape, tokenizer, letters, tmp_path):
     tokens = tokenizer if shape == "encoder" else letters
@@ -150,6 +155,30 @@ def test_a_text_longer_than_the_row_is_refused_or_cut_and_counted(tokenizer, tmp
     sampler = ready(tmp_path / "s", long, tokenizer, given.encoder(tokenizer.vocab_size), settings)[2]
     *_, last = sampler.whole(1)
     assert sampler.cut == 1 and last.mask.sum() == 48
+
+
+def test_two_texts_are_read_as_their_tokenizer_writes_them(tokenizer, tmp_path):
+    part, _, sampler = ready(tmp_path / "s", TWO, tokenizer, given.encoder(tokenizer.vocab_size))
+    for batch, one in zip(sampler.whole(1), TWO, strict=True):
+        first, second = (one[key] for key in list(one)[:2])
+        theirs = tokenizer.inner.encode(first, second)
+        real = batch.mask[0]
+        assert batch.ids[0][real].tolist() == theirs.ids and batch.types[0][real].tolist() == theirs.type_ids
+        assert not batch.types[0][~real].any()
+    shown = list(label.examples(part.documents(), tokenizer, None, USUAL))
+    assert [one.ids for one in shown] == [tokenizer.inner.encode(*list(one.values())[:2]).ids for one in TWO]
+
+
+def test_of_two_texts_the_second_is_cut_and_a_first_one_that_fills_the_row_is_refused(tokenizer, tmp_path):
+    long = [*TWO, {"text": "a day", "text_pair": "a day " * 40, "label": "no"}]
+    with pytest.raises(DataError, match="^a.jsonl:4: found 80 tokens, expected at most 43, so many places"):
+        ready(tmp_path / "s", long, tokenizer, given.encoder(tokenizer.vocab_size))
+    sampler = ready(tmp_path / "s", long, tokenizer, given.encoder(tokenizer.vocab_size), label.Settings(cut=True))[2]
+    *_, last = sampler.whole(1)
+    assert sampler.cut == 1 and last.mask.sum() == 48 and last.types.sum() == 44
+    long = [*TWO, {"text": "a day " * 40, "text_pair": "a day", "label": "no"}]
+    with pytest.raises(DataError, match="^a.jsonl:4: found a first text of 80 tokens, which leaves no place"):
+        ready(tmp_path / "t", long, tokenizer, given.encoder(tokenizer.vocab_size), label.Settings(cut=True))
 
 
 def test_rows_longer_than_the_positions_and_other_shapes_are_refused(tokenizer, tmp_path):

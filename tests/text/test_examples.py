@@ -125,6 +125,16 @@ def test_a_text_with_a_label_is_to_be_classified(label):
     assert isinstance(found.label, str)
 
 
+@pytest.mark.parametrize("keys", [("text", "text_pair"), ("premise", "hypothesis"), ("sentence1", "sentence2"),
+                                  ("question1", "question2"), ("question", "passage")])  # fmt: skip
+def test_a_label_may_be_about_two_texts(keys):
+    record = dict(zip(keys, ("a b", "c"), strict=True)) | {"label": 1}
+    found = read(record)
+    assert found.fields == {"task": "label", "text": "a b", "pair": "c", "label": 1} and found.text == "a b\nc"
+    assert fields({"text": found.text, "fields": found.fields}) == found.fields
+    assert fault(record | {keys[1]: " "}) == f"expected {keys[1]} to hold a text, found only white space"
+
+
 def test_beside_a_title_a_worded_label_is_only_a_property_of_a_plain_text():
     found = read({"text": "a b", "title": "T", "label": "Science", "more": 1})
     assert found == Document("a b", "a.jsonl:1", "T", "Science")
@@ -235,7 +245,7 @@ def test_a_long_value_is_quoted_in_part():
     ({"Prompt": "a", "completion": "b"}, "completion, which also needs prompt (for 'Prompt'?)"),
     ({"prompt": "a", "chosen": "b", "rejected": "c"}, "completion, which also needs completion"),
     ({"question": "a", "context": "b"}, "answer, which also needs answers"),
-    ({"premise": "a", "hypothesis": "b", "label": 1}, "label, which also needs text"),
+    ({"premise": "a", "hypothesis": "b"}, "compare, which also needs label"),
     ({"foo": 1}, "plain, which needs text"),
     ({"text": None}, "plain, which needs text"),
     ({}, "plain, which needs text"),
@@ -339,7 +349,7 @@ def shown(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_every_example_of_the_page_becomes_what_stands_below_it(page):
     found = shown(page)
-    assert len(found) == 17
+    assert len(found) == 18
     for record, below in found:
         if below.startswith("train.jsonl:"):
             assert str(document(record, ":".join(below.split(":")[:2]))) == below

@@ -55,7 +55,7 @@ def test_an_answer_comes_with_its_source_and_the_span_in_its_sentence(index, cap
 
 def test_a_span_is_shown_inside_of_its_sentence(index, capsys, monkeypatch):
     monkeypatch.setattr(ask, "local", lambda settings, folder, held: Marks("1789"))
-    monkeypatch.setattr(ask, "checked_reader", lambda backend: backend)
+    monkeypatch.setattr(ask, "headed", lambda backend, *_: backend)
     assert run(index, "When was the mill built?", "--reader", "anything") == 0
     told = capsys.readouterr().out
     assert told.startswith("1789\n") and "The mill was built in «1789» by Anna Gray." in told
@@ -97,6 +97,30 @@ def test_A1_what_is_written_cites_what_stands_there(index, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out)["how"] == "sentence"
 
 
+def test_a_cross_encoder_orders_what_was_found_anew(index, capsys, monkeypatch):
+    from tests.answering.encoders import Cross
+
+    monkeypatch.setattr(ask, "local", lambda settings, folder, held: Cross("1789"))
+    monkeypatch.setattr(ask, "headed", lambda backend, *_: backend)
+    assert run(index, "Who built the mill?", "--cross", "anything", "--json") == 0
+    passages = json.loads(capsys.readouterr().out)["passages"]
+    assert passages[0]["cross"] > 0.5
+    assert [one["cross"] > 0.5 for one in passages] == ["1789" in one["text"] for one in passages]
+
+
+def test_a_folder_of_labels_reads_question_and_passage(index, tmp_path, capsys):
+    from tests.verbs.test_predict import model
+
+    cross = model(tmp_path / "cross", "classify", ("other", "relevant"))
+    colours, vectors = model(tmp_path / "colours", "classify", ("blue", "red")), model(tmp_path / "vectors", "embed")
+    assert run(index, "When was the mill built?", "--cross", str(vectors)) == 2
+    assert "--cross: vectors has the head embed, expected one that says whether" in capsys.readouterr().err
+    assert run(index, "When was the mill built?", "--cross", str(cross), "--json") == 0
+    assert 0 < json.loads(capsys.readouterr().out)["passages"][0]["cross"] < 1
+    assert run(index, "When was the mill built?", "--cross", str(colours)) == 2
+    assert "the cross-encoder knows the labels" in capsys.readouterr().err
+
+
 def test_a_span_models_folder_reads_the_passages(index, tmp_path, capsys):
     from tests.verbs.test_predict import model
 
@@ -106,7 +130,7 @@ def test_a_span_models_folder_reads_the_passages(index, tmp_path, capsys):
     (citation,) = found["citations"]
     assert found["how"] in ("span", "sentence") and MILL[citation["start"] : citation["end"]] == citation["text"]
     assert run(index, "When was the mill built?", "--reader", str(vectors)) == 2
-    assert "has the head embed, expected one that finds answers" in capsys.readouterr().err
+    assert "has the head embed, expected one that marks answers" in capsys.readouterr().err
     assert run(index, "When was the mill built?", "--writer", str(vectors)) == 2
     assert "writes no text" in capsys.readouterr().err
     assert run(index, "When was the mill built?", "--encoder", str(vectors)) == 2

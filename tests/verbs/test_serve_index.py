@@ -136,7 +136,8 @@ def test_a_model_with_a_template_of_its_own_learnt_to_chat():
 @pytest.mark.parametrize("settings, said", [
     ({"index": ("handbook", "handbook")}, "two models or indexes are called handbook"),
     ({"index": ("handbook",), "encoder": "vectors"}, "without vectors"),
-    ({"index": ("handbook",), "reader": "vectors"}, "marks answers")])  # fmt: skip
+    ({"index": ("handbook",), "reader": "vectors"}, "marks answers"),
+    ({"index": ("handbook",), "cross": "vectors"}, "says whether a text answers")])  # fmt: skip
 def test_what_cannot_be_served_is_one_sentence(models, index, settings, said):
     places = {"handbook": index, "vectors": models["vectors"]}
     given = {key: tuple(places[one] for one in value) if key == "index" else places[value]

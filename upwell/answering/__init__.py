@@ -48,6 +48,8 @@ class Hit:
     """Likeness of the question's and the passage's vectors; 0 where there are none."""
     lexical: float = 0.0
     """BM25, higher is better; 0 where no word of the question stands in it."""
+    cross: float | None = None
+    """How sure the model that reads question and passage together is that it answers, 0 .. 1; None without one."""
 
 
 @dataclass(frozen=True)

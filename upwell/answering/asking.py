@@ -1,6 +1,6 @@
 """A question, and what was said before it -> an answer with exact citations, or a refusal.
 
-    asker = Asker(searcher, reader, writer)
+    asker = Asker(searcher, reader, writer)             # a searcher with a cross-encoder knows better what answers
     answer = asker.ask("When was it built?", history)           # Answer
     for event in asker.events("When was it built?"):    # the hits, a tuple; pieces of text; at the end the Answer
         ...
@@ -10,6 +10,7 @@ pieces are the answer's text. Every citation is held against the stored document
 a document that has gone is not cited. Below the threshold nothing is answered. It may be used by several threads.
 """
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -66,8 +67,8 @@ class Asker:
             raise DataError("style: found written without a model that writes; name a chat model's folder or a server")
         index, encoder = searcher.index, searcher.encoder
         name = index.encoder_name if encoder is not None else ""
-        reading = "" if reader is None else reader.name
-        self.calibration = calibrated or calibration.of(getattr(index, "folder", None), name or "", reading)
+        reading, cross = ("" if one is None else one.name for one in (reader, searcher.cross))
+        self.calibration = calibrated or calibration.of(getattr(index, "folder", None), name or "", reading, cross)
 
     @property
     def threshold(self) -> float:
@@ -120,6 +121,7 @@ class Asker:
             "lexical": lexical / (1 + lexical),
             "sentence": 0.0 if likely is None else likely.nearest,
             "span": 0.0 if sure is None else sure.score,
+            "cross": log_odds(max((hit.cross or 0.0 for hit in own), default=0.0)) if self.searcher.cross else 0.0,
         }
 
     def shown(self, question: str, collections: Collection[str] | None = None) -> dict[str, float]:
@@ -209,6 +211,12 @@ class Asker:
         except DataError:
             return False
         return stored[citation.start : citation.end] == citation.text
+
+
+def log_odds(probability: float) -> float:
+    """A tenth of its log-odds: -1 .. 1, so that 0.99 and 0.999 are told apart."""
+    probability = min(max(probability, 5e-5), 1 - 5e-5)
+    return math.log(probability / (1 - probability)) / 10
 
 
 def refusal(known: Answer) -> Answer:

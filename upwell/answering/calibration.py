@@ -19,10 +19,10 @@ from typing import NamedTuple
 from ..atomic import write_file
 from ..errors import DataError
 
-SIGNALS = ("cosine", "coverage", "lexical", "sentence", "span")
+SIGNALS = ("cosine", "coverage", "lexical", "sentence", "span", "cross")
 """cosine of the best hit; share of the question's words in the passage with most of them; BM25 of the best hit a word
 of the question, as x / (x + 1); cosine of the nearest sentence (without an encoder the share of the words in it);
-probability of the span model's answer."""
+probability of the span model's answer; log-odds of the cross-encoder's best passage, a tenth of them."""
 FILE = "answers.json"
 FEWEST = 20  # questions of each kind
 FOLDS = 5
@@ -123,6 +123,8 @@ class Calibration:
     """The encoder that the signals came from; "" for lexical search alone."""
     reader: str = ""
     """The span model, where there was one."""
+    cross: str = ""
+    """The cross-encoder, where there was one."""
     made: str = ""
     """From which questions, in words."""
     refused: Share = Share(0.0, 0.0, 1.0)
@@ -141,7 +143,7 @@ class Calibration:
 
 
 def fitted(answerable: Sequence[Signals], others: Sequence[Signals], encoder: str = "", reader: str = "",
-           made: str = "", wanted: float = 0.95) -> tuple[Calibration, Threshold]:  # fmt: skip
+           cross: str = "", made: str = "", wanted: float = 0.95) -> tuple[Calibration, Threshold]:  # fmt: skip
     """The calibration of some questions, and the threshold with its curve. DataError where FEWEST of a kind lack."""
     if min(len(answerable), len(others)) < FEWEST:
         raise DataError(f"found {len(answerable)} questions with an answer and {len(others)} without one; expected at "
@@ -157,7 +159,7 @@ def fitted(answerable: Sequence[Signals], others: Sequence[Signals], encoder: st
             found.extend(one.confidence(signals) for signals in some)
     limit = threshold(*scores, wanted)
     weights, bias = _logistic(names, answerable, others)
-    how = Calibration(weights, bias, limit.value, encoder, reader, made, limit.refused, limit.false_refusals)
+    how = Calibration(weights, bias, limit.value, encoder, reader, cross, made, limit.refused, limit.false_refusals)
     return how, limit
 
 
@@ -183,10 +185,10 @@ def _logistic(names: list[str], answerable: Sequence[Signals], others: Sequence[
 # ---- the one of an index ----
 
 
-def of(folder: Path | None, encoder: str, reader: str = "") -> Calibration:
-    """That of the index, if it was made with this encoder and span model; else the built-in one."""
+def of(folder: Path | None, encoder: str, reader: str = "", cross: str = "") -> Calibration:
+    """That of the index, if it was made with this encoder, span model and cross-encoder; else the built-in one."""
     own = None if folder is None else load(folder)
-    if own is not None and own.encoder == encoder and own.reader in ("", reader):
+    if own is not None and own.encoder == encoder and own.reader in ("", reader) and own.cross in ("", cross):
         return own
     return BUILT_IN.get(encoder) or (BUILT_IN["*"] if encoder else BUILT_IN[""])
 
@@ -200,7 +202,7 @@ def load(folder: Path) -> Calibration | None:
         said = json.loads(path.read_text(encoding="utf-8"))
         weights = {name: float(weight) for name, weight in said["weights"].items()}
         shares = {name: Share(*map(float, said[name])) for name in ("refused", "false_refusals")}
-        texts = {name: str(said[name]) for name in ("encoder", "reader", "made")}
+        texts = {name: str(said.get(name, "")) for name in ("encoder", "reader", "cross", "made")}
         found = Calibration(weights, float(said["bias"]), float(said["threshold"]), **texts, **shares)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: cannot be read ({type(error).__name__}: {error}); make it again with `upwell ask "

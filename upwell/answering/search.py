@@ -5,10 +5,11 @@
 
 Each passage gets 1 / (fusion + rank) of each of the two lists, since their scores cannot be compared (reciprocal rank
 fusion, Cormack and others 2009). A cross-encoder, where there is one, reads the question together with each of the
-best `depth` and orders them anew. Several threads may ask at once. It writes no answer.
+best ones and orders them anew. Several threads may ask at once. It writes no answer.
 """
 
 import contextlib
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -34,12 +35,14 @@ class Settings:
     dense: bool = True
     """Search by meaning, where there is an encoder."""
     depth: int = 50
-    """Passages of each list that are fused, and that a cross-encoder reads."""
+    """Passages of each list that are fused."""
+    again: int = 10
+    """Passages that a cross-encoder reads at least; as many as are wanted, where these are more."""
     fusion: int = 60
     """How little the first ranks count for more than later ones."""
 
     def __post_init__(self):
-        for name, low, high in (("k", 1, MOST), ("depth", 1, MOST), ("fusion", 1, 10_000)):
+        for name, low, high in (("k", 1, MOST), ("depth", 1, MOST), ("again", 1, MOST), ("fusion", 1, 10_000)):
             if not low <= getattr(self, name) <= high:
                 raise SettingsError(f"{name}: found {getattr(self, name)}, expected {low} to {high:,}")
         if not self.lexical and not self.dense:
@@ -73,7 +76,7 @@ class Searcher:
         meaning = [] if vector is None else self.index.nearest(vector, depth, collections)
         best = self._fused([number for number, _ in words], [number for number, _ in meaning])
         hits = self._hits(question, vector, best[:depth], dict(words), dict(meaning))
-        return (hits if self.cross is None else self._again(question, hits))[:wanted]
+        return (hits if self.cross is None else self._again(question, hits[: max(wanted, s.again)]))[:wanted]
 
     def check(self, question: str) -> None:
         """Raises what `find` raises for a question that cannot be searched for."""
@@ -114,12 +117,12 @@ class Searcher:
     # ---- read again ----
 
     def _again(self, question: str, hits: list[Hit]) -> list[Hit]:
-        """The best of them in the order in which the cross-encoder sees them."""
-        hits = hits[: self.settings.depth]
+        """They in the order in which the cross-encoder sees them."""
         if not hits:
             return []
         said = self.cross.classify([(question, self._shortened(question, hit.passage.text)) for hit in hits])
-        scored = [replace(hit, score=_score(one)) for hit, one in zip(hits, said, strict=True)]
+        scored = [replace(hit, score=score, cross=sure)
+                  for hit, (score, sure) in zip(hits, map(_score, said), strict=True)]  # fmt: skip
         return sorted(scored, key=lambda hit: -hit.score)
 
     def _shortened(self, question: str, text: str) -> str:
@@ -133,13 +136,14 @@ class Searcher:
         return text
 
 
-def _score(said: dict[str, float]) -> float:
-    """How well a passage answers, from what a model says of it: its number, or how sure it is of yes."""
+def _score(said: dict[str, float]) -> tuple[float, float]:
+    """How well a passage answers, from what a model says of it: its number, or how sure it is of yes; and this as a
+    probability, for which a number is taken as log-odds."""
     if "value" in said or len(said) == 1:
-        value = said["value"] if "value" in said else next(iter(said.values()))
-        return float(value)
+        value = float(said["value"] if "value" in said else next(iter(said.values())))
+        return value, 1 / (1 + math.exp(-max(-60.0, min(60.0, value))))
     with contextlib.suppress(StopIteration):
-        return float(next(said[name] for name in YES if name in said))
+        return (float(next(said[name] for name in YES if name in said)),) * 2
     raise SettingsError(f"the cross-encoder knows the labels {', '.join(said)}; expected one number, or a label of "
                         f"{', '.join(YES)}")  # fmt: skip
 

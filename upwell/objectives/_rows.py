@@ -29,7 +29,7 @@ from upwell.tokens.packing import LOOK, best_fit
 
 from . import Part
 
-VERSION = 2
+VERSION = 3
 AT_ONCE = 1000  # documents whose texts are encoded together
 KINDS = {"chat": "a chat", "answer": "a question about a text", "label": "a text with a label", "pair": "a pair of "
          "texts", "tag": "words with tags"}  # fmt: skip

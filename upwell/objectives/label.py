@@ -1,9 +1,9 @@
-"""Labels of whole texts: one of several, several at once, or a number.
+"""Labels of whole texts, or of two texts together: one of several, several at once, or a number.
 
-An encoder reads the text in its frame ([CLS] x [SEP]) and pools it as its family does, a decoder judges by the last
-token. The labels that the learnt part holds become the model's outputs, by name; a held-out text with another label is
-refused. The losses are those of transformers: cross-entropy over the labels, binary cross-entropy over every label, or
-squared distance.
+An encoder reads a text as [CLS] x [SEP], two as [CLS] x [SEP] y [SEP], and pools as its family does; a decoder judges
+by the last token. The labels that the learnt part holds become the model's outputs, by name; a held-out text with
+another label is refused. The losses are those of transformers: cross-entropy over the labels, binary cross-entropy over
+every label, or squared distance.
 """
 
 import math
@@ -42,7 +42,7 @@ class Settings:
     smoothing: float = 0.0
     """Share of each target that is spread over all labels, where a text has one; measuring leaves it out."""
     cut: bool = False
-    """Texts that are longer than the context lose their ends; otherwise they are refused."""
+    """Texts that are longer than the context lose their ends, of two the second one; otherwise they are refused."""
 
     def __post_init__(self):
         if not 0 <= self.smoothing < 1:
@@ -146,25 +146,27 @@ def _order(name: str) -> tuple:
 
 
 def samples(part: Part, rows: int, seed: int, settings: Settings) -> Bucketed:
-    """One text a row, texts of about one length together; .cut says how many lost their ends."""
+    """A text or two a row, those of about one length together; .cut says how many lost their ends."""
     frame, config = Frame(part.tokenizer, part.config), part.config
     if config is not None and config.head.kind == "classify":
         problem, names = config.head.problem or ONE, config.head.labels
     else:
         problem, names = found(given(part, "label"), settings)
     table = kept(part, "label", [settings, problem, names],
-                 {"ids": np.uint32, "label": np.float32, "cut": np.uint8},
+                 {"ids": np.uint32, "label": np.float32, "cut": np.uint8, "second": np.int32},
                  lambda: _rows(given(part, "label"), part, frame, settings, problem, names))  # fmt: skip
-    lengths = table["ids"].lengths
+    lengths, seconds = table["ids"].lengths, table["second"].values
+    typed = bool((seconds > 0).any()) and (config is None or config.token_types > 1)
 
     def make(chosen: np.ndarray, together: np.ndarray) -> Batch:
         import torch
 
         wide = width(lengths[together])
-        ids = table["ids"].filled(chosen, wide, frame.pad)
-        real = np.arange(wide) < lengths[chosen][:, None]
+        ids, at = table["ids"].filled(chosen, wide, frame.pad), np.arange(wide)
+        real, begins = at < lengths[chosen][:, None], seconds[chosen][:, None]
+        types = torch.from_numpy(((at >= begins) & (begins > 0) & real).astype(np.int64)) if typed else None
         labels = targets([table["label"][one] for one in chosen.tolist()], problem, len(names))
-        return Batch(torch.from_numpy(ids), torch.from_numpy(real), torch.from_numpy(labels))
+        return Batch(torch.from_numpy(ids), torch.from_numpy(real), torch.from_numpy(labels), types)
 
     sampler = Bucketed(lengths, rows, seed, part.context, make)
     sampler.cut = int(table["cut"].values.sum())
@@ -186,13 +188,30 @@ def targets(values: list[np.ndarray], problem: str, count: int) -> np.ndarray:
 def _rows(documents: Iterable[Document], part: Part, frame: Frame, settings: Settings, problem: str,
           names: tuple[str, ...]) -> Iterator[tuple]:  # fmt: skip
     known = {name: number for number, name in enumerate(names)}
-    room = part.context - frame.around
-    for document, [ids] in encoded(documents, lambda one: [one.fields["text"]], part.tokenizer):
+    for document, texts_of_one in encoded(documents, both, part.tokenizer):
         values = numbers(document) if problem == NUMBER else _known(document, problem, known)
         if problem == NUMBER and len(values) != len(names):
             raise DataError(f"{document.source}: found {len(values)} numbers, expected {len(names)}")
-        shorter = within(ids, room, document, settings.cut)
-        yield frame.one(shorter), values, [len(shorter) < len(ids)]
+        ids, second, lost = framed(frame, texts_of_one, part.context, document, settings.cut)
+        yield ids, values, [lost], [second]
+
+
+def both(document: Document) -> list[str]:
+    """The text, and the second one where there are two."""
+    return [document.fields[name] for name in ("text", "pair") if name in document.fields]
+
+
+def framed(frame: Frame, texts_of_one: list[list[int]], context: int, document: Document,
+           cut: bool) -> tuple[list[int], int, bool]:  # fmt: skip
+    """The ids of one text or of two in their frame, where the second begins (0: nowhere), and whether any were cut."""
+    *first, last = texts_of_one
+    room = context - (len(frame.two(first[0], [])[0]) if first else frame.around)
+    if room < 1:
+        raise DataError(f"{document.source}: found a first text of {len(first[0]):,} tokens, which leaves no place for "
+                        f"the second in {context:,}; set a longer context, or leave it out")  # fmt: skip
+    shorter = within(last, room, document, cut)
+    ids, second = frame.two(first[0], shorter) if first else (frame.one(shorter), 0)
+    return ids, second, len(shorter) < len(last)
 
 
 def _known(document: Document, problem: str, known: dict[str, int]) -> list[int]:
@@ -240,8 +259,8 @@ def judged(model, batch: Batch) -> "Tensor":
 def examples(documents: Iterable[Document], tokenizer, template, settings: Settings) -> Iterator[Example]:
     """Each text in its frame, of which nothing but the label is learnt; the label is the example's part."""
     frame = Frame(tokenizer)
-    for document, [ids] in encoded(of_task(documents, "label"), lambda one: [one.fields["text"]], tokenizer):
-        said = frame.one(ids)
+    for document, ids in encoded(of_task(documents, "label"), both, tokenizer):
+        said = frame.two(*ids)[0] if len(ids) == 2 else frame.one(ids[0])
         problem = PROBLEMS.get(settings.problem) or problem_of(document)
         names = map(str, numbers(document)) if problem == NUMBER else texts(document, problem)
         yield Example(said, [False] * len(said), document.source, ", ".join(names) or "(none)")

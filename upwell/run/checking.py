@@ -123,6 +123,8 @@ def key(document: Document) -> int:
         text = "\n".join(asked)
     elif task == "tag":
         text = " ".join(fields["tokens"])
+    elif "pair" in fields:
+        text = document.text
     else:
         text = fields.get({"answer": "question", "pair": "source", "label": "text"}.get(task, ""), document.text)
     plain = " ".join(text.lower().split())

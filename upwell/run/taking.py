@@ -159,7 +159,7 @@ def looked(data: Path) -> Taken:
 
 def taken_for(data: Path, documents: Iterable[Document]) -> Taken:
     """What these documents are."""
-    tasks, firsts, labels, kinds, count, languages, size = Counter(), {}, Counter(), Counter(), 0, set(), 0
+    tasks, firsts, labels, kinds, count, languages, size, two = Counter(), {}, Counter(), Counter(), 0, set(), 0, 0
     for document in documents:
         task = document.fields["task"] if document.fields else "plain"
         count, size = count + 1, size + len(document.text)
@@ -167,6 +167,7 @@ def taken_for(data: Path, documents: Iterable[Document]) -> Taken:
         firsts.setdefault(task, document.source)
         if task == "label":
             kinds[label.problem_of(document)] += 1
+            two += "pair" in document.fields
             value = document.fields["label"]
             labels.update(map(str, value if isinstance(value, list) else [value]))
         elif task == "tag":
@@ -174,18 +175,18 @@ def taken_for(data: Path, documents: Iterable[Document]) -> Taken:
         elif task == "pair":
             languages.add((document.fields.get("source_language", ""), document.fields.get("target_language", "")))
     only = next(iter(tasks)) if len(tasks) == 1 else ""
-    about = said_of(only, labels, kinds, languages)
+    about = said_of(only, labels, kinds, languages, "two texts" if two and two == tasks["label"] else "a text")
     return Taken(data, False, dict(tasks), firsts, count, count < LOOKED, about, size / max(1, count))
 
 
-def said_of(task: str, labels: Counter, kinds: Counter, languages: set) -> str:
+def said_of(task: str, labels: Counter, kinds: Counter, languages: set, texts: str = "a text") -> str:
     """What told the task, with what else is worth knowing of it."""
     if task == "label":
         if label.NUMBER in kinds:
-            return "a text and a number"
+            return f"{texts} and a number"
         many = "a list of labels" if label.SEVERAL in kinds else "one label"
         hint = "; numbers that are written as texts are names, --learn.problem number learns them as numbers"
-        return f"a text and {many}: {named(labels)}{hint if all(map(FRACTION.fullmatch, labels)) else ''}"
+        return f"{texts} and {many}: {named(labels)}{hint if all(map(FRACTION.fullmatch, labels)) else ''}"
     if task == "tag":
         return f"{WHY[task]}: {named(labels)}"
     known = languages.pop() if len(languages) == 1 else ("", "")

@@ -7,7 +7,8 @@
     task     fields beside "task"
     chat     messages: [{"role": "system" | "user" | "assistant", "content": text}, ...]
     answer   question, context, answers: texts, none where the context does not answer
-    label    text, label: a text, a number, true, false, or a list of texts and numbers
+    label    text, label: a text, a number, true, false, or a list of texts and numbers; pair: a second text, where the
+             label is about two
     pair     source, target, source_language, target_language: codes, "" where they are not known; where they are there
              also negatives: texts that are like the target and are not it
     tag      tokens: words, tags: a text or a number for each
@@ -29,7 +30,7 @@ from typing import Any, NamedTuple
 
 from upwell.text import KINDS, Document, Fault
 
-PARTS = ("question", "context", "text", "label", "source", "target")
+PARTS = ("question", "context", "text", "pair", "label", "source", "target")
 SHORT = 40  # characters of a value that a fault quotes
 SPLITS = {"train": "train", "training": "train"}
 SPLITS |= dict.fromkeys(("test", "testing", "validation", "valid", "val", "dev", "heldout", "eval"), "heldout")
@@ -129,7 +130,7 @@ def document(record: Any, source: str) -> Document | Fault:
     title, label = record.get("title"), record.get("label")
     if found.fields is None and isinstance(wrong := _no_texts(title=title, label=label), str):
         return Fault(source, wrong)
-    title = _no_other(title) if layout != "label" else ""
+    title = _no_other(title) if layout not in ("label", "compare") else ""
     label = found.fields["label"] if found.fields and found.fields["task"] == "label" else _no_other(label)
     kind = record["kind"] if found.fields is None and record.get("kind") in KINDS else found.kind
     split = record.get("split")
@@ -401,8 +402,9 @@ def _answers(given: Given) -> list[str]:
 
 
 def _labelled(given: Given) -> Example:
-    """A text, below its title where it has one, and its label."""
+    """A text, below its title where it has one, and its label, which may be about a second text."""
     title, text, label = given.optional("title"), given.text("text"), given.value("label")
+    pair = {"pair": given.text("pair")} if given.key("pair") else {}
     text = f"{title}\n{text}" if title.strip() else text
     for number, one in enumerate(label if isinstance(label, list) else [label]):
         place = given.key("label") + (f"[{number}]" if isinstance(label, list) else "")
@@ -410,7 +412,8 @@ def _labelled(given: Given) -> Example:
             _full(one, place)
         elif not isinstance(one, int | float) or isinstance(one, float) and not math.isfinite(one):
             raise Unfit(f"expected {place} to be a text, a number or a list of them, found {_short(one)}")
-    return Example("prose", text, {"task": "label", "text": text, "label": label})
+    fields = {"task": "label", "text": text} | pair | {"label": label}
+    return Example("prose", "\n".join((text, *pair.values())), fields)
 
 
 def _says_a_class(given: Given) -> bool:
@@ -597,9 +600,12 @@ LAYOUTS = (
            fits=lambda given: isinstance(given.value("tokens"), list) and isinstance(given.value("tags"), list)),
     Layout("translation", _translation, {"translation": ("translation",)},
            fits=lambda given: not isinstance(given.value("translation"), str)),
+    Layout("compare", _labelled, {"text": ("text", "sentence1", "premise", "question1", "question", "query"),
+           "pair": ("text_pair", "sentence2", "hypothesis", "question2", "passage", "document"),
+           "label": ("label", "labels", "score", "similarity")}),
     Layout("label", _labelled, {"text": ("text", "sentence", "content", "review", "comment", "tweet"),
-           "label": ("label", "labels", "sentiment", "emotion", "intent", "coarse_label")}, {"title": ("title",)},
-           _says_a_class),
+           "label": ("label", "labels", "sentiment", "emotion", "intent", "coarse_label")},
+           {"title": ("title",), "pair": ("pair",)}, _says_a_class),
     Layout("plain", _plain, {"text": ("text", "content", "raw_content")}),
     Layout("parallel", _parallel, {"source": ("source", "src", "source_text"),
            "target": ("target", "tgt", "trg", "target_text")},

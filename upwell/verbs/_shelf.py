@@ -17,6 +17,9 @@ from upwell.verbs._keys import read_keys
 from upwell.verbs._models import How, model_folder, open_folder
 
 NONE = "none"
+READER = "reader", "span", "marks answers in texts; `upwell recipe span` trains one"
+CROSS = "cross", "classify", "says whether a text answers a question; `upwell recipe rerank` trains one"
+"""A flag, the head that its model must have, and what such a model does."""
 
 
 class Shelf:
@@ -33,17 +36,17 @@ class Shelf:
         """Open all indexes; a chat model among the backends may write the answers."""
         if not self.settings.index:
             return
-        reader = self.reader(backends, turns)
+        reader, cross = (self.headed(*one, backends, turns) for one in (READER, CROSS))
         writer = self.writer(backends)
         for folder in self.settings.index:
             name = folder.resolve().name
             if name in backends or name in self.libraries:
                 raise SettingsError(f"two models or indexes are called {name}; rename the folder {folder}, or name the "
                                     "model with --served-model-name")  # fmt: skip
-            self.libraries[name] = self.library(name, folder, reader, writer, backends, turns)
+            self.libraries[name] = self.library(name, folder, reader, cross, writer, backends, turns)
         self.check_collections()
 
-    def library(self, name: str, folder: Path, reader, writer, backends: dict, turns):
+    def library(self, name: str, folder: Path, reader, cross, writer, backends: dict, turns):
         """One index with who answers from it."""
         from upwell.answering.asking import Asker
         from upwell.answering.asking import Settings as Asking
@@ -56,7 +59,7 @@ class Shelf:
         encoder = None if wanted == NONE else self.encoder(wanted, backends, turns)
         index = self.held.enter_context(Index.open(folder, encoder=encoder))
         how = "written" if writer else "extractive"
-        return Library(name, index, Asker(Searcher(index, encoder), reader, writer, Asking(style=how)), how)
+        return Library(name, index, Asker(Searcher(index, encoder, cross), reader, writer, Asking(style=how)), how)
 
     def encoder(self, wanted: str, backends: dict, turns):
         """The model that gave an index its vectors; one behind --base-url is known by its name."""
@@ -67,15 +70,10 @@ class Shelf:
         except CheckpointError as error:
             raise CheckpointError(f"{error}; or `--encoder none` searches by words alone") from None
 
-    def reader(self, backends: dict, turns):
-        """The model that marks answers; None where the best sentence is the answer."""
-        if self.settings.reader is None:
-            return None
-        reader = self.backend(self.settings.reader, backends, turns)
-        if reader.config.head.kind != "span":
-            raise SettingsError(f"--reader: {reader.name} has the head {reader.config.head.kind}, expected one that "
-                                "marks answers in texts; `upwell recipe span` trains one")  # fmt: skip
-        return reader
+    def headed(self, flag: str, kind: str, does: str, backends: dict, turns):
+        """The model that a flag names, checked; None where it names none."""
+        named = getattr(self.settings, flag)
+        return None if named is None else headed(self.backend(named, backends, turns), flag, kind, does)
 
     def backend(self, named: Path, backends: dict, turns):
         """The model of that folder or name: one that is served already, else one of its own."""
@@ -116,6 +114,14 @@ def check_indexes(folders: Sequence[Path]) -> None:
 
     for folder in folders:
         tables.connect(folder).close()
+
+
+def headed(backend, flag: str, kind: str, does: str):
+    """The backend; SettingsError where it has another head than this flag wants."""
+    if backend.config.head.kind != kind:
+        raise SettingsError(f"--{flag}: {backend.name} has the head {backend.config.head.kind}, expected one that "
+                            f"{does}")  # fmt: skip
+    return backend
 
 
 def learnt_to_chat(backend) -> bool:

@@ -31,6 +31,7 @@ from tyro.conf import Positional
 from upwell import terminal
 from upwell.errors import DataError, SettingsError, UpwellError
 from upwell.verbs._models import How, Which, model_folder, open_backend, open_folder
+from upwell.verbs._shelf import CROSS, READER, headed
 from upwell.verbs._typing import at_terminal, in_pipe, next_turn
 
 NONE = "none"
@@ -47,6 +48,8 @@ class Settings(How):
     """The folder that `upwell index` wrote."""
     encoder: str = ""
     """The model that gave the index its vectors, or none to search by words alone; default: the index's own."""
+    cross: Path | None = None
+    """A model that reads question and passage together and says whether it answers (upwell recipe rerank)."""
     reader: Path | None = None
     """A model that finds the answer in a passage: a folder with a span head."""
     writer: Path | None = None
@@ -131,9 +134,10 @@ def opened(settings: Settings, held: ExitStack):
                         f"{', '.join(sorted(filter(None, there))) or 'none with a name'}")  # fmt: skip
     encoder = None if wanted == NONE else local(settings, Path(wanted), held)
     index = held.enter_context(Index.open(settings.index, encoder=encoder))
-    reader = None if settings.reader is None else checked_reader(local(settings, settings.reader, held))
+    reader = None if settings.reader is None else headed(local(settings, settings.reader, held), *READER)
+    cross = None if settings.cross is None else headed(local(settings, settings.cross, held), *CROSS)
     how = asking.Settings(k=settings.k, style=settings.style, threshold=settings.threshold)
-    asker = asking.Asker(Searcher(index, encoder), reader, writer_of(settings, held), how)
+    asker = asking.Asker(Searcher(index, encoder, cross), reader, writer_of(settings, held), how)
     if settings.calibrate is None:
         tell(asker, "" if encoder is None else named)
     return asker
@@ -145,14 +149,6 @@ def local(settings: Settings, folder: Path, held: ExitStack, writes: bool = Fals
     plain = {} if writes else {"adapter": (), "draft": None, "weights": "file", "deterministic": False}
     backend = open_folder(model_folder(folder), replace(how, base_url=None, model=None, **plain)).backend
     held.callback(backend.close)
-    return backend
-
-
-def checked_reader(backend):
-    """The backend; SettingsError where it marks no answers."""
-    if backend.config.head.kind != "span":
-        raise SettingsError(f"--reader: {backend.name} has the head {backend.config.head.kind}, expected one that "
-                            "finds answers in texts; `upwell recipe span` trains one")  # fmt: skip
     return backend
 
 
@@ -195,7 +191,7 @@ def show(settings: Settings, asker, answer) -> None:
 
 def record(asker, answer) -> dict:
     """An answer as JSON has it."""
-    passages = [{"score": hit.score, "cosine": hit.cosine, "lexical": hit.lexical, **asdict(hit.passage)}
+    passages = [{name: getattr(hit, name) for name in ("score", "cosine", "lexical", "cross")} | asdict(hit.passage)
                 for hit in answer.hits]  # fmt: skip
     return {"question": answer.question, "answer": answer.text, "refused": answer.refused, "how": answer.how,
             "confidence": round(answer.confidence, 4), "threshold": round(asker.threshold, 4),
@@ -309,10 +305,10 @@ def calibrate(settings: Settings, asker, known: list[tuple[str, bool]]) -> None:
             found[answerable].append(asker.shown(question, settings.collection or None))
             bar.update(number)
     named = asker.searcher.index.encoder_name if asker.searcher.encoder is not None else ""
-    reader = "" if asker.reader is None else asker.reader.name
+    reader, cross = ("" if one is None else one.name for one in (asker.reader, asker.searcher.cross))
     counts = f"{len(found[True]):,} questions with and {len(found[False]):,} without an answer"
     made = f"{counts}, of {settings.calibrate.name}"
-    how, limit = calibration.fitted(found[True], found[False], named or "", reader, made)
+    how, limit = calibration.fitted(found[True], found[False], named or "", reader, cross, made)
     path = how.save(settings.index)
     if settings.json:
         said = asdict(how) | {"reached": limit.reached, "curve": limit.curve}

