@@ -107,7 +107,7 @@ def epub(*chapters: str) -> bytes:
         'opendocument:xmlns:container"><rootfiles><rootfile full-path="book.opf" media-type="application/'
         'oebps-package+xml"/></rootfiles></container>',
         "book.opf": '<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf" version="3.0"><metadata xmlns:dc="http://'
-        'purl.org/dc/elements/1.1/"><dc:title>A short book</dc:title></metadata>'
+        'purl.org/dc/elements/1.1/"><dc:title>A short book</dc:title><dc:language>en</dc:language></metadata>'
         f"<manifest>{items}</manifest></package>",
     }
     for n, chapter in enumerate(chapters):

@@ -1,10 +1,11 @@
 """Files: going on after a stop, nothing half written, reports, both languages side by side."""
 
 import json
+import zipfile
 
 import pytest
 
-from tests.translation.fake import translator, words_turned
+from tests.translation.fake import epub, translator, words_turned
 from upwell.errors import DataError, ServiceError
 from upwell.translation import documents
 from upwell.translation.documents import translate_file
@@ -108,3 +109,25 @@ def test_a_file_without_words_is_said(tmp_path, text, said):
 def test_a_file_is_never_written_over_itself(book):
     with pytest.raises(DataError, match="would replace its source"):
         translate_file(translator(), book, book, "en", "de")
+
+
+@pytest.mark.parametrize("said, told", [
+    ('<html lang="en-GB">', '<html lang="de">'),
+    ("<HTML class='x' xml:lang='en' lang=EN>", "<HTML class='x' xml:lang='de' lang=de>"),
+    ('<html lang="fr">', '<html lang="fr">'), ("<html>", "<html>"), ('<html data-lang="en">', '<html data-lang="en">'),
+])  # fmt: skip
+def test_a_page_says_that_it_is_in_the_other_language(tmp_path, said, told):
+    file, out = tmp_path / "a.html", tmp_path / "b.html"
+    file.write_text(f'{said}<body><p lang="en">A fine day.</p></body></html>', encoding="utf-8")
+    translate_file(translator(), file, out, "en", "de")
+    assert out.read_text(encoding="utf-8") == f'{told}<body><p lang="en">A FINE DAY.</p></body></html>'
+
+
+def test_a_book_says_that_it_is_in_the_other_language(tmp_path):
+    file, out = tmp_path / "a.epub", tmp_path / "b.epub"
+    file.write_bytes(epub("<p>It was night.</p>"))
+    translate_file(translator(), file, out, "en", "de")
+    with zipfile.ZipFile(file) as before, zipfile.ZipFile(out) as after:
+        texts = [b"".join(one.read(name) for name in one.namelist()) for one in (before, after)]
+    assert [text.count(b"<dc:language>en</dc:language>") for text in texts] == [1, 0]
+    assert texts[1].count(b"<dc:language>de</dc:language>") == 1 and b"IT WAS NIGHT." in texts[1]

@@ -33,14 +33,15 @@ class Limits:
 LIMITS = Limits()
 
 
-def opened(data: bytes, form: str, name: str, limits: Limits = LIMITS) -> Opened:
-    """The segments of a file of a format, and how it is written. Raises Unreadable, also at a crash; ServiceError where
-    a package or a font is missing."""
+def opened(data: bytes, form: str, name: str, limits: Limits = LIMITS, languages: tuple[str, ...] = ()) -> Opened:
+    """The segments of a file of a format, and how it is written. languages: the file's and that of what is written, for
+    the places where a file says its language. Raises Unreadable, also at a crash; ServiceError where a package or a
+    font is missing."""
     segments = [Segment(parts_of(parts), place, known)
                 for some in asked(data, form, name, {}, limits) for parts, place, known in some]  # fmt: skip
 
     def write(written: list[Parts]) -> bytes:
-        (made,) = asked(data, form, name, {"written": written}, limits)
+        (made,) = asked(data, form, name, {"written": written, "languages": languages}, limits)
         return made
 
     return Opened(segments, write)
@@ -77,9 +78,12 @@ AT_ONCE = 1000  # segments of an answer
 
 def parse(data: bytes, name: str, options: dict) -> Iterator[list | bytes]:
     """Lists of (parts, place, known), or, for options["written"], the file with these parts."""
-    whole = find(ROOM, options["format"]).read(data, name)
+    module = find(ROOM, options["format"])
+    whole = module.read(data, name)
     if "written" in options:
-        yield whole.write([parts_of(parts) for parts in options["written"]])
+        made = whole.write([parts_of(parts) for parts in options["written"]])
+        spoken = getattr(module, "spoken", None) if options["languages"] and made != data else None
+        yield spoken(made, *options["languages"]) if spoken else made
         return
     for first in range(0, max(1, len(whole.segments)), AT_ONCE):
         some = whole.segments[first : first + AT_ONCE]

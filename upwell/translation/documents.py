@@ -63,10 +63,12 @@ def suffixes() -> list[str]:
     return sorted(suffix for name in plugs.names(ROOM) for suffix in plugs.find(ROOM, name).SUFFIXES)
 
 
-def opened(data: bytes, path: Path) -> Opened:
-    """The segments of a file, read and written in a child process. DataError, with its place, where that cannot be."""
+def opened(data: bytes, path: Path, *languages: str) -> Opened:
+    """The segments of a file, read and written in a child process. DataError, with its place, where that cannot be.
+    languages: its own and that of what is written."""
     with said(path):
-        whole = apart.opened(data, format_of(path).__name__.rpartition(".")[2], path.name)
+        form = format_of(path).__name__.rpartition(".")[2]
+        whole = apart.opened(data, form, path.name, languages=languages)
 
     def write(written: list[Parts]) -> bytes:
         with said(path):
@@ -94,7 +96,7 @@ def translate_file(translator: Translator, path: Path, out: Path, source: str, t
         raise DataError(f"{path}: it cannot be read ({error.strerror})") from None
     if out.resolve() == path.resolve():
         raise DataError(f"{out}: the translation would replace its source; name another file with --out")
-    whole = opened(data, path)
+    whole = opened(data, path, source, target)
     if not whole.segments:
         raise DataError(f"{path}: found no text to translate in it")
     journal = Journal(out.with_name(out.name + ".part.jsonl"), _key(data, translator, source, target))
@@ -120,7 +122,7 @@ def translate_file(translator: Translator, path: Path, out: Path, source: str, t
 def translate_bytes(translator: Translator, data: bytes, name: str, source: str, target: str) -> tuple[bytes, Report]:
     """The same for a file that is not on disk, at once."""
     path = Path(name)
-    whole = opened(data, path)
+    whole = opened(data, path, source, target)
     if not whole.segments:
         raise DataError(f"{name}: found no text to translate in it")
     found = translator.segments(whole.segments, source, target)

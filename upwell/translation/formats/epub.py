@@ -7,11 +7,12 @@ from ...text.encodings import Unreadable
 from .. import Opened
 from . import html
 from ._laid import Laid
-from ._zipped import checked, entries, together
+from ._zipped import checked, entries, rewritten, together
 
 SUFFIXES = (".epub",)
 CHAPTERS = (".xhtml", ".html", ".htm")
 TITLE = re.compile(r"(<dc:title[^>]*>)([^<]*)(</dc:title>)")
+LANGUAGE = re.compile(rb"(<dc:language[^>]*>\s*)([A-Za-z]{2,3})((?:-[A-Za-z0-9]{1,8})*)(?=\s*</dc:language>)")
 
 
 def read(data: bytes, name: str) -> Opened:
@@ -30,6 +31,14 @@ def read(data: bytes, name: str) -> Opened:
         else:
             members[member] = html.read(content, f"{name}/{member}")
     return together(data, members)
+
+
+def spoken(data: bytes, source: str, target: str) -> bytes:
+    """The book with the other language as its own, where it says that it is in the first one."""
+    named = entries(data, lambda names: [one for one in names if one.lower().endswith((*CHAPTERS, ".opf"))], "a book")
+    made = {name: html.renamed(LANGUAGE, content, source, target) if name.lower().endswith(".opf")
+            else html.spoken(content, source, target) for name, content in named.items()}  # fmt: skip
+    return rewritten(data, {name: content for name, content in made.items() if content != named[name]})
 
 
 def _titles(text: str, name: str) -> Opened:

@@ -22,6 +22,8 @@ ALONE = frozenset("br img wbr math svg code kbd samp data map rp rt".split())
 WHOLE = frozenset("script style pre textarea code kbd samp math svg noscript template iframe object".split())
 VOID = frozenset("br img wbr input hr meta link area base col embed source track param".split())
 DEEPEST = 5_000
+ROOT = re.compile(rb"<html\b[^<>]{0,4000}>", re.IGNORECASE)
+LANGUAGE = re.compile(rb"""((?<=\s)(?:xml:)?lang=["']?)([A-Za-z]{2,3})((?:-[A-Za-z0-9]{1,8})*)""", re.IGNORECASE)
 
 
 def read(data: bytes, name: str) -> Opened:
@@ -32,6 +34,20 @@ def read(data: bytes, name: str) -> Opened:
     laid = Laid(escape=lambda words: html.escape(words, quote=False))
     _Cutter(laid, name, text).run()
     return laid.opened(encoding)
+
+
+def spoken(data: bytes, source: str, target: str) -> bytes:
+    """The page with the other language as its own, where it says that it is in the first one."""
+    tag = ROOT.search(data[:65_536])
+    if tag is None:
+        return data
+    return data[: tag.start()] + renamed(LANGUAGE, tag.group(), source, target) + data[tag.end() :]
+
+
+def renamed(pattern: re.Pattern, data: bytes, source: str, target: str) -> bytes:
+    """Each match's second group, where it is the first language, as the other one; its third goes."""
+    own = source.partition("-")[0].lower().encode()
+    return pattern.sub(lambda found: found[1] + target.encode() if found[2].lower() == own else found.group(), data)
 
 
 class _Cutter:
