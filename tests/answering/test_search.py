@@ -34,11 +34,14 @@ def sources(hits) -> list[str]:
     return [hit.passage.source for hit in hits]
 
 
-def test_words_and_meaning_are_fused_by_rank(index):
+def test_words_and_meaning_are_fused_by_their_shares_of_the_best(index):
     searcher = Searcher(index, encoder())
     hits = searcher.find("Which stream has water?", k=4)
     assert sources(hits)[:2] == ["lake", "river"], "the lake has the word and a near vector"
-    assert hits[0].score == pytest.approx(1 / 61 + 1 / 62) and hits[1].score == pytest.approx(1 / 61)
+    near = hits[0].cosine / hits[1].cosine
+    assert near < 1 and hits[0].score == pytest.approx(0.45 + 0.55 * near) and hits[1].score == pytest.approx(0.55)
+    even = Searcher(index, encoder(), settings=Settings(balance=0.0)).find("Which stream has water?", k=4)
+    assert sources(even)[:2] == ["river", "lake"]
     meaning = Searcher(index, encoder(), settings=Settings(lexical=False))
     assert sources(meaning.find("water stream", k=2)) == ["river", "lake"]
     assert sources(Searcher(index, None).find("Which stream has water?")) == ["lake"]
@@ -153,7 +156,7 @@ def test_an_empty_index_finds_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("settings, said", [
-    (dict(k=0), "k: found 0"), (dict(depth=5000), "depth"), (dict(fusion=0), "fusion"),
+    (dict(k=0), "k: found 0"), (dict(depth=5000), "depth"), (dict(balance=2.0), "balance"),
     (dict(lexical=False, dense=False), "neither"),
 ])  # fmt: skip
 def test_settings_that_cannot_be_are_told(index, settings, said):

@@ -1,7 +1,9 @@
 """Word files that another library makes, translated and opened by it again (A4)."""
 
 import io
+import shutil
 import struct
+import subprocess
 import zlib
 from pathlib import Path
 
@@ -83,3 +85,17 @@ def test_a4_headers_footers_and_pictures_are_there(made):
 def test_a4_numbers_and_addresses_come_through(made):
     last = made.paragraphs[-1].text
     assert "1,000" in last and "https://example.org/x?y=1" in last and "tsal" in last
+
+
+@pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
+def test_a4_libreoffice_opens_it_with_all_its_words(report, tmp_path):
+    from upwell.text.readers import pdf
+
+    data, _ = translate_bytes(translator(words_turned), report, "report.docx", "en", "de")
+    (tmp_path / "made.docx").write_bytes(data)
+    subprocess.run(["soffice", "--headless", f"-env:UserInstallation=file://{tmp_path}/profile", "--convert-to", "pdf",
+                    "--outdir", str(tmp_path), str(tmp_path / "made.docx")], check=True, capture_output=True,
+                   timeout=300)  # fmt: skip
+    text = " ".join(page["text"] for page in pdf.parse((tmp_path / "made.pdf").read_bytes(), "made.pdf", {}))
+    text = " ".join(text.split())
+    assert all(words in text for words in ("ehT tsrif gnidaeh", "era dlob dna", "tfeL evoba", "daeH fo yreve egap"))

@@ -40,7 +40,7 @@ END = re.compile(r"(?<![.!?])[.!?]+[\"'”’)\]]*(?=\s)|[。！？]+[”’」�
 BREAK = re.compile(r"\n[ \t\r]*(?=\n)|\n(?=[ \t]*(?:[-*•|>#]|\d{1,3}[.)][ \t]))|(?:(?<=\n)|^)#[^\n]*\n")
 SHORT = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|No|Fig|vs|etc|e\.g|i\.e|cf|approx|Inc|Ltd|Co|Jr|Sr|[A-Z])\.$")
 MARK = re.compile(r"\s*(?:(?:[-*•>|]+|\d{1,3}[.)])[ \t]+)*")
-HEADING = re.compile(r"#{1,6}[ \t]")
+HEADING = re.compile(r"#{1,6}[ \t]|\.\.[ \t]+[\w:-]+::|:[\w-]+:[ \t]")  # also a line that marks what follows, in reST
 
 
 class Found(NamedTuple):

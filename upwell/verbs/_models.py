@@ -40,7 +40,8 @@ class How:
 
     def __post_init__(self):
         if (self.base_url is None) != (self.model is None):
-            raise SettingsError("--base-url and --model go together: the server's address and the name of its model")
+            raise SettingsError("--base-url and --model go together: the server's address and the name of its model; a "
+                                "folder stands alone, without a flag")  # fmt: skip
         if self.base_url is not None and self.draft is not None:
             raise SettingsError("found --draft beside --base-url, expected a folder: a server guesses for itself")
         if self.base_url is not None and self.adapter:
