@@ -4,12 +4,14 @@ import hashlib
 import hmac
 import http.server
 import json
+import os
 import threading
 import time
 
 import pytest
 
 from upwell.answering.faq_handover import Webhook
+from upwell.answering.faq_waiting import Waiting
 from upwell.errors import SettingsError
 
 
@@ -145,6 +147,56 @@ def test_closing_ends_what_waits_for_its_next_try(receive):
         time.sleep(0.005)
     hook.close(0.0)
     assert not hook._thread.is_alive()
+
+
+def test_what_one_process_could_not_send_the_next_one_sends_once(receive, tmp_path):
+    receiver, folder = receive(*[500] * 3), tmp_path / "waiting"
+    hook = Webhook(receiver.url, waiting=Waiting(folder))
+    hook.send({"question": "谁？"})
+    while not receiver.got:
+        time.sleep(0.005)
+    (kept,) = folder.glob("*.json")
+    assert os.name == "nt" or kept.stat().st_mode & 0o777 == 0o600
+    hook.close(0.0)
+    receiver.codes.clear()
+    again = Webhook(receiver.url, waiting=Waiting(folder))
+    again.close(20)
+    ids = {headers["X-Upwell-Event"] for _, headers, _ in receiver.got}
+    assert (again.sent, again.failed) == (1, 0) and ids == {kept.stem} and not folder.exists()
+    last = Webhook(receiver.url, waiting=Waiting(folder))
+    last.close()
+    assert last.sent == 0
+
+
+def test_an_event_that_is_given_up_does_not_wait(receive, tmp_path):
+    receiver, folder = receive(*[500] * 10), tmp_path / "waiting"
+    hook = Webhook(receiver.url, tries=2, pause=lambda seconds: None, waiting=Waiting(folder))
+    hook.send({"a": 1})
+    hook.close(20)
+    assert hook.failed == 1 and not folder.exists()
+
+
+def test_only_one_process_keeps_events_in_a_folder_and_strange_files_are_passed_over(tmp_path, caplog):
+    first = Waiting(tmp_path / "w")
+    second = Waiting(tmp_path / "w")
+    assert first.mine and not second.mine and "not kept" in caplog.text
+    (tmp_path / "w" / "a.json").write_text("no json")
+    (tmp_path / "w" / "b.json").write_text('{"id": "../c"}')
+    second.keep({"id": "x"})
+    first.keep({"id": "y", "time": 2.0})
+    first.keep({"id": "z", "time": 1.0})
+    assert [event["id"] for event in first.all()] == ["z", "y"] and second.all() == []
+    first.close()
+    second.close()
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_the_event_is_sent(receive, tmp_path, caplog):
+    (tmp_path / "w").write_text("a file")
+    receiver = receive()
+    hook = Webhook(receiver.url, waiting=Waiting(tmp_path / "w"))
+    hook.send({"a": 1})
+    hook.close(20)
+    assert hook.sent == 1 and "not kept" in caplog.text
 
 
 @pytest.mark.parametrize("url", [

@@ -4,7 +4,8 @@
     hook.send({"conversation": ..., ...})     # returns at once; False where too many wait already
 
 A thread sends one event after the other; one that fails is tried again, with growing pauses, then given up, logged and
-counted in `failed`. The address is the owner's and nothing a visitor says changes it; no redirect is followed. With a
+counted in `failed`. waiting: a folder in which events wait (faq_waiting), so that the next process sends what this one
+could not. The address is the owner's and nothing a visitor says changes it; no redirect is followed. With a
 secret the event is signed: X-Upwell-Signature is "sha256=" and the HMAC-SHA-256 of timestamp, a dot and the body. Knows
 nothing of questions.
 """
@@ -24,6 +25,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from ..errors import SettingsError
+from .faq_waiting import Waiting
 
 WAITING = 1000  # events
 TRIES, TIMEOUT = 5, 10.0
@@ -40,24 +42,30 @@ class Webhook:
     """One address. pause: waits so many seconds; a test has its own."""
 
     def __init__(self, url: str, secret: str = "", tries: int = TRIES, timeout: float = TIMEOUT,
-                 pause: Callable[[float], None] | None = None):  # fmt: skip
+                 pause: Callable[[float], None] | None = None, waiting: Waiting | None = None):  # fmt: skip
         check(url)
         self.url, self.tries, self.timeout = url, tries, timeout
         self._secret, self._ended = secret.encode(), threading.Event()
-        self._pause = pause or self._ended.wait
+        self._pause, self._waiting = pause or self._ended.wait, waiting
         self._events: queue.Queue[dict | None] = queue.Queue(WAITING)
         self.sent = self.failed = 0
+        for event in [] if waiting is None else waiting.all()[:WAITING]:
+            self._events.put_nowait(event)
         self._thread = threading.Thread(target=self._work, name="webhook", daemon=True)
         self._thread.start()
 
     def send(self, event: dict) -> bool:
         """Queue an event; whether there was room for it."""
         whole = {"id": str(uuid.uuid4()), "time": round(time.time(), 3), **event}
+        if self._waiting is not None:
+            self._waiting.keep(whole)
         try:
             self._events.put_nowait(whole)
         except queue.Full:
             log.error("webhook: %d events wait already; one was given up", WAITING)
             self.failed += 1
+            if self._waiting is not None:
+                self._waiting.drop(whole["id"])
             return False
         return True
 
@@ -70,14 +78,18 @@ class Webhook:
         if not self._events.full():
             self._events.put_nowait(None)
         self._thread.join(self.timeout)
+        if self._waiting is not None:
+            self._waiting.close()
 
     def _work(self) -> None:
         while (event := self._events.get()) is not None:
-            if self._delivered(event):
-                self.sent += 1
-            else:
-                self.failed += 1
-                log.error("webhook: event %s was given up after %d tries", event["id"], self.tries)
+            taken = self._delivered(event)
+            self.sent, self.failed = self.sent + taken, self.failed + (not taken)
+            kept = not taken and self._ended.is_set() and self._waiting is not None and self._waiting.mine
+            if not taken:
+                log.error("webhook: event %s %s", event["id"], "waits for the next start" if kept else "was given up")
+            if self._waiting is not None and not kept:
+                self._waiting.drop(event["id"])
             self._events.task_done()
 
     def _delivered(self, event: dict) -> bool:

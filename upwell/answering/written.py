@@ -26,7 +26,7 @@ from .spans import END, Found, abbreviated, chinese, content, sentences
 
 NEAR, OWN = 0.75, 0.34  # shares of a sentence's words that must stand in one or two others with their title, without it
 SAME = 0.6  # a source's sentence of which so much is said again must not lose its "not"
-LONGEST = 400  # tokens of an answer
+LONGEST = 256  # tokens of an answer
 DEEP = 4  # links within links
 TITLE = 120  # characters of a title or heading that the model is shown
 

@@ -77,13 +77,16 @@ class Counter:
         from upwell.answering.faq_handover import Webhook
         from upwell.answering.faq_misses import Misses
         from upwell.answering.faq_service import Service
+        from upwell.answering.faq_waiting import Waiting
 
         settings = self.settings
         encoder = None if self.folder is None else opened(self.folder)
         translate = None if settings.faq_translator is None else translating(
             settings.faq_translator, opened, language_of(self.entries))  # fmt: skip
         matcher = Matcher(self.entries, encoder, translate=translate)
-        hook = None if settings.webhook is None else Webhook(settings.webhook, self.secret)
+        hook = None
+        if settings.webhook is not None:
+            hook = Webhook(settings.webhook, self.secret, waiting=Waiting(self.events))
         self.service = Service(matcher, Misses(self.log), hook, settings.contact)
         return self.service
 
@@ -91,6 +94,11 @@ class Counter:
     def log(self) -> Path:
         """Where misses are kept."""
         return self.settings.faq_log or self.file.with_name(f"{self.file.stem}.misses.sqlite")
+
+    @property
+    def events(self) -> Path:
+        """Where events wait that were not taken yet."""
+        return self.log.with_suffix(".waiting")
 
     def close(self) -> None:
         """Put away what was opened."""
