@@ -122,6 +122,25 @@ def test_questions_that_are_answered_by_yes_or_no_or_without_a_text():
     assert found[0]["completion"] == "She" and tasks(found) == {"chat": 1}
 
 
+def test_relevance_is_a_question_with_its_own_text_and_with_the_likest_others():
+    about = [f"the {what} is {how}" for what in ("sea", "river") for how in ("wide", "deep", "salt", "long", "cold")]
+    passages = [{"passage": f"We know that {text}.", "question": f"is it so that {text}", "idx": "1", "label": "True"}
+                for text in about]  # fmt: skip
+    typed = [{"question": "how deep is the sea", "answer": "['very']"}, {"question": "is the sea", "answer": "['sea']"}]
+    files = {questions.BOOLQ: lines(passages), questions.DISFLQA: lines(PASSAGES[1:2]),
+             questions.NARRATIVEQA: b"", questions.NQ_OPEN: lines(typed)}  # fmt: skip
+    found = list(questions.relevance(files))
+    own = {one["question"]: one["passage"] for one in passages}
+    asked = [one for one in found if one["text"] in own]
+    assert all((one["text_pair"] == own[one["text"]]) == (one["label"] == "relevant") for one in asked)
+    assert sum(one["label"] == "relevant" for one in asked) == 10 and len(asked) > 20
+    split = {one["text_pair"]: one["split"] for one in found}
+    assert all(split[one["text_pair"]] == one["split"] for one in found)
+    others = {one["text"]: one["label"] for one in found if one["text"] not in own}
+    assert others.keys() == {"Who paid ?", "how deep is the sea"} and {*others.values()} == {"other"}
+    assert tasks(found) == {"label": len(found)}
+
+
 @pytest.mark.slow
 def test_the_real_topics_are_as_many_as_the_catalogue_says():
     with open(catalog.fetch("wiki-topics", "es"), encoding="utf-8") as file:

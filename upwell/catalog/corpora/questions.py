@@ -22,7 +22,7 @@ MEASURED = 0.2  # share of the texts
 PIECE = 800
 UNKNOWN = "unknown"  # how DisflQA says that the text does not answer
 NO_ANSWER = "CANNOTANSWER"  # and how QuAC does
-NEAR = (0, 1, 7)  # which of the likest other texts stand beside a question's own one
+NEAR = {"train": (0, 1, 7), "test": (0,)}  # which of the likest other texts stand beside a question's own one
 SMALL = "a an and are as at be by did do does for from has have in is it of on or that the to was were with".split()
 
 
@@ -75,8 +75,8 @@ def relevance(files: Files) -> Iterator[Record]:
         likest = _Likest(text for _, text, _ in rows)
         for question, own, label in rows:
             yield _about(question, own, label, split)
-            others = [text for text in likest(question, max(NEAR) + 2) if text != own]
-            yield from (_about(question, others[rank], "other", split) for rank in NEAR if rank < len(others))
+            others = [text for text in likest(question, max(NEAR[split]) + 2) if text != own]
+            yield from (_about(question, others[rank], "other", split) for rank in NEAR[split] if rank < len(others))
         for one in nq_open(files):
             found = likest(one["prompt"], 1) if one["split"] == split else []
             yield from (_about(one["prompt"], text, "other", split) for text in found
@@ -227,7 +227,7 @@ ENTRY = Entry(
             "|".join(map(re.escape, (BOOLQ, DISFLQA, NARRATIVEQA, NQ_OPEN))),
             "6bfdbc8007bd9553d57ee9900319c6eed1203763c0b8df04432517d9e35e8d6c",
             relevance,
-            "65,393 questions with a text, which answers 15,280 of them; BoolQ, DisflQA, NarrativeQA, NQ",
+            "59,184 questions with a text, which answers 15,280 of them; BoolQ, DisflQA, NarrativeQA, NQ",
         ),
         "nq-open": Part(
             PACKAGE,
