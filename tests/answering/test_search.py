@@ -1,5 +1,6 @@
-"""Search: both ranks fused, both scores told, read again by a cross-encoder, and bad questions refused."""
+"""Search: both fused, both scores told, read again by a cross-encoder, and bad questions refused."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -63,17 +64,21 @@ def test_a_chinese_question_finds_chinese_passages_by_words(index):
 
 def test_a_cross_encoder_reads_the_best_again(index):
     cross = Cross("bridge")
-    hits = Searcher(index, encoder(), cross, Settings(again=3)).find("Where is water in a stream?", k=1)
-    assert sources(hits) == ["river"] and hits[0].score == 1 and 0.73 < hits[0].cross < 0.74
+    hits = Searcher(index, encoder(), cross, Settings(again=3, found=1.0)).find("Where is water in a stream?", k=1)
+    assert sources(hits) == ["river"] and hits[0].cross == pytest.approx(1 / (1 + math.exp(-1.0)))
+    plain = {hit.passage.source: hit.score for hit in Searcher(index, encoder()).find("Where is water in a stream?")}
+    assert hits[0].score == pytest.approx(1 / (1 + math.exp(-1.0 - plain["river"])))
+    assert plain["lake"] > plain["river"]
     assert Searcher(index, encoder()).find("water")[0].cross is None
     assert len(cross.pairs) == 3 and all(question == "Where is water in a stream?" for question, _ in cross.pairs)
 
 
-@pytest.mark.parametrize("said, score", [({"value": 3.5}, 3.5), ({"LABEL_0": 0.2}, 0.2), ({"no": 0.9, "yes": 0.1}, 0.1),
-                                         ({"contradiction": 0.1, "entailment": 0.7, "neutral": 0.2}, 0.7)])  # fmt: skip
-def test_what_a_cross_encoder_says_becomes_a_number(index, said, score):
+@pytest.mark.parametrize("said, sure", [({"value": 3.5}, 0.970688), ({"LABEL_0": -1.0}, 0.268941),
+                                        ({"no": 0.9, "yes": 0.1}, 0.1), ({"no": 0.0, "yes": 1.0}, 0.999999),
+                                        ({"contradiction": 0.1, "entailment": 0.7, "neutral": 0.2}, 0.7)])  # fmt: skip
+def test_what_a_cross_encoder_says_becomes_a_probability(index, said, sure):
     cross = SimpleNamespace(name="cross", classify=lambda pairs: [said for _ in pairs])
-    assert Searcher(index, encoder(), cross).find("water")[0].score == score
+    assert Searcher(index, encoder(), cross).find("water")[0].cross == pytest.approx(sure, abs=1e-6)
     wrong = SimpleNamespace(name="cross", classify=lambda pairs: [{"red": 0.5, "blue": 0.5} for _ in pairs])
     with pytest.raises(SettingsError, match="knows the labels red, blue"):
         Searcher(index, encoder(), wrong).find("water")

@@ -6,7 +6,8 @@
 What stands in either list is scored by both: BM25 and cosine, each as a share of the best passage's, in a weighted mean
 (a convex combination; Bruch and others 2023). On three sets of questions it finds more than fused ranks do, which
 forget how much better the first one is (docs/answers.md). A cross-encoder, where there is one, reads the question
-together with each of the best ones and orders them anew. Several threads may ask at once. It writes no answer.
+together with each of the best ones; its log-odds and their score order them anew. Several threads may ask at once. It
+writes no answer.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from .index import Index
 
 LONGEST = 10_000  # characters of a question
 MOST = 1_000  # passages that are given
+CERTAIN = 1e-6  # the least probability that a model is believed
 YES = ("1", "yes", "true", "relevant", "entailment", "LABEL_1")
 
 
@@ -39,11 +41,14 @@ class Settings:
     """Passages of each list that are fused."""
     again: int = 10
     """Passages that a cross-encoder reads at least; as many as are wanted, where these are more."""
+    found: float = 6.0
+    """Log-odds of the cross-encoder that the score of words and meaning, 0 to 1, is worth beside it."""
     balance: float = 0.45
     """What the words count for where meaning counts too, 0 to 1."""
 
     def __post_init__(self):
-        for name, low, high in (("k", 1, MOST), ("depth", 1, MOST), ("again", 1, MOST), ("balance", 0, 1)):
+        for name, low, high in (("k", 1, MOST), ("depth", 1, MOST), ("again", 1, MOST), ("balance", 0, 1),
+                                ("found", 0, 1000)):  # fmt: skip
             if not low <= getattr(self, name) <= high:
                 raise SettingsError(f"{name}: found {getattr(self, name)}, expected {low} to {high:,}")
         if not self.lexical and not self.dense:
@@ -120,12 +125,13 @@ class Searcher:
     # ---- read again ----
 
     def _again(self, question: str, hits: list[Hit]) -> list[Hit]:
-        """They in the order in which the cross-encoder sees them."""
+        """They in the order that the cross-encoder and their score give together, which is their new score, 0 .. 1."""
         if not hits:
             return []
         said = self.cross.classify([(question, self._shortened(question, hit.passage.text)) for hit in hits])
-        scored = [replace(hit, score=score, cross=sure)
-                  for hit, (score, sure) in zip(hits, map(_score, said), strict=True)]  # fmt: skip
+        odds = [_odds(one) for one in said]
+        scored = [replace(hit, score=_probability(one + self.settings.found * hit.score), cross=_probability(one))
+                  for hit, one in zip(hits, odds, strict=True)]  # fmt: skip
         return sorted(scored, key=lambda hit: -hit.score)
 
     def _shortened(self, question: str, text: str) -> str:
@@ -139,16 +145,19 @@ class Searcher:
         return text
 
 
-def _score(said: dict[str, float]) -> tuple[float, float]:
-    """How well a passage answers, from what a model says of it: its number, or how sure it is of yes; and this as a
-    probability, for which a number is taken as log-odds."""
+def _odds(said: dict[str, float]) -> float:
+    """How well a passage answers, from what a model says of it, as log-odds: its number, or how sure it is of yes."""
     if "value" in said or len(said) == 1:
-        value = float(said["value"] if "value" in said else next(iter(said.values())))
-        return value, 1 / (1 + math.exp(-max(-60.0, min(60.0, value))))
+        return float(said["value"] if "value" in said else next(iter(said.values())))
     with contextlib.suppress(StopIteration):
-        return (float(next(said[name] for name in YES if name in said)),) * 2
+        sure = min(max(float(next(said[name] for name in YES if name in said)), CERTAIN), 1 - CERTAIN)
+        return math.log(sure / (1 - sure))
     raise SettingsError(f"the cross-encoder knows the labels {', '.join(said)}; expected one number, or a label of "
                         f"{', '.join(YES)}")  # fmt: skip
+
+
+def _probability(odds: float) -> float:
+    return 1 / (1 + math.exp(-max(-60.0, min(60.0, odds))))
 
 
 def _is_writable(text: str) -> bool:
