@@ -3,14 +3,15 @@
     python bench/answers.py                                     all works, three rounds
     python bench/answers.py --works retrieval --rounds 1 --peer-python PATH --markdown FILE
     python bench/answers.py --works retrieval --sets boolq --encoder none     by words alone
-    python bench/answers.py --works answers --reader runs/span/model --questions 100
+    python bench/answers.py --works answers --reader runs/span/model --cross runs/rerank/model --questions 100
 
-retrieval   recall@1, 5, 10 and nDCG@10 by words, by vectors (minilm-l6) and by both, beside bm25s and
-            sentence-transformers over the same pieces (bench/asked.py says which questions)
-answers     exact match and F1 of the likest sentence, of the model that marks answers (--reader, a folder of the recipe
-            span) where it is sure or always (any span), and of smollm2-135m that writes from the passages; which
-            questions are refused, and those of other subjects (Natural Questions) and those that their own passage
-            does not answer beside them
+retrieval   recall@1, 5, 10 and nDCG@10 by words, by vectors (minilm-l6) and by both, and with the ten best ones read
+            again by a cross-encoder (--cross, a folder of the recipe rerank; of the questions the part to measure on),
+            beside bm25s and sentence-transformers over the same pieces (bench/asked.py says which questions)
+answers     exact match and F1 of the likest sentence, the same with --cross, of the model that marks answers (--reader,
+            a folder of the recipe span) where it is sure or always (any span), and of smollm2-135m that writes from
+            the passages; which questions are refused, and those of other subjects (Natural Questions) and those that
+            their own passage does not answer beside them
 followups   the second and third question of QuAC's dialogues, asked alone and with what was said before
 indexing    pieces a second into an index, and its bytes, with vectors and without
 vectors     milliseconds of a search among random vectors of 384 numbers, and recall@10, beside vector stores
@@ -91,7 +92,7 @@ def ready(folder: str, name: str, texts: int, encoder: str) -> dict:
     return {}
 
 
-def ours_retrieval(folder: str, name: str, texts: int, count: int, encoder: str) -> dict:
+def ours_retrieval(folder: str, name: str, texts: int, count: int, encoder: str, cross: str = "") -> dict:
     """Measures of the three ways, one dict each."""
     import asked as sets
 
@@ -99,29 +100,33 @@ def ours_retrieval(folder: str, name: str, texts: int, count: int, encoder: str)
     from upwell.answering.search import Searcher, Settings
 
     backend, told = None if encoder == NONE else opened(encoder), {}
+    reads = opened(cross) if cross else None
+    ways = WAYS | ({"both, read again": (True, True)} if reads else {})
     with Index.open(folder, encoder=backend) as index:
         cut = sets.pieces(index)
         numbers = {(one.text, one.start): number for number, one in enumerate(cut)}
-        questions, wanted = sets.measurable(name, sets.load(name, texts), cut, count)
-        for way, (lexical, dense) in WAYS.items():
+        questions, wanted = sets.measurable(name, sets.load(name, texts), cut, count, bool(cross))
+        for way, (lexical, dense) in ways.items():
             if backend is None and dense:
                 continue
-            searcher = Searcher(index, backend, settings=Settings(k=DEEP, lexical=lexical, dense=dense))
+            deep, again = (10, reads) if way not in WAYS else (DEEP, None)
+            searcher = Searcher(index, backend, again, Settings(k=deep, lexical=lexical, dense=dense))
             rows, times = [], []
             for one in questions:
                 begin = time.process_time()
-                hits = searcher.find(one.question, DEEP, [str(one.text)] if name == "story" else None)
+                hits = searcher.find(one.question, deep, [str(one.text)] if name == "story" else None)
                 times.append(time.process_time() - begin)
                 found = [numbers[int(hit.passage.source), hit.passage.start] for hit in hits]
                 rows.append(sets.keys(name, found, cut))
             told[way] = sets.ranked(rows, wanted) | {"p50": share(times, 0.5), "p95": share(times, 0.95)}
             told[way] |= {"questions": len(questions), "pieces": len(cut)}
-    if backend is not None:
-        backend.close()
+    for one in (backend, reads):
+        if one is not None:
+            one.close()
     return told
 
 
-def peer_retrieval(folder: str, name: str, texts: int, count: int, kind: str, python: str) -> dict:
+def peer_retrieval(folder: str, name: str, texts: int, count: int, kind: str, python: str, held: bool) -> dict:
     """The same measures of a peer over the same pieces; {"lacks": why} where it cannot take part."""
     import answers_speed as speed
     import asked as sets
@@ -130,7 +135,7 @@ def peer_retrieval(folder: str, name: str, texts: int, count: int, kind: str, py
 
     with Index.open(folder) as index:
         cut = sets.pieces(index)
-    questions, wanted = sets.measurable(name, sets.load(name, texts), cut, count)
+    questions, wanted = sets.measurable(name, sets.load(name, texts), cut, count, held)
     given = {"pieces": [one.words for one in cut], "owners": [one.text for one in cut],
              "questions": [one.question for one in questions],
              "only": [one.text if name == "story" else -1 for one in questions]}  # fmt: skip
@@ -163,10 +168,11 @@ def retrieval(work: str, names: list[str], texts: int, count: int, given) -> lis
         folder = str(place(work + ("/words" if words else ""), name, texts))
         apart("answers", f"ready({folder!r}, {name!r}, {texts}, {given.encoder!r})", work)
         part = f"{folder!r}, {name!r}, {texts}, {count}"
+        held = bool(given.cross)
         calls = {
-            "upwell": ("answers", f"ours_retrieval({part}, {given.encoder!r})"),
-            "bm25s": ("answers", f"peer_retrieval({part}, 'words', {given.peer_python!r})"),
-            "sentence-transformers": ("answers", f"peer_retrieval({part}, 'vectors', {sys.executable!r})"),
+            "upwell": ("answers", f"ours_retrieval({part}, {given.encoder!r}, {given.cross!r})"),
+            "bm25s": ("answers", f"peer_retrieval({part}, 'words', {given.peer_python!r}, {held})"),
+            "sentence-transformers": ("answers", f"peer_retrieval({part}, 'vectors', {sys.executable!r}, {held})"),
         }
         if words:
             del calls["sentence-transformers"]
@@ -177,7 +183,7 @@ def retrieval(work: str, names: list[str], texts: int, count: int, given) -> lis
             if "lacks" in rows[0]:
                 lines.append(f"| {head} | {side}: {rows[0]['lacks']} | | | | | |")
                 continue
-            for way in [one for one in WAYS if one in rows[0]] or [""]:
+            for way in [one for one in rows[0] if isinstance(rows[0][one], dict)] or [""]:
                 told = [row[way] if way else row for row in rows]
                 scores = [told_of(told[0][key]) for key in ("recall@1", "recall@5", "recall@10", "nDCG@10")]
                 lines.append(f"| {head} | {side} {way} | {' | '.join(scores)} | "
@@ -193,7 +199,7 @@ def told_of(number: list[float]) -> str:
 # ---- answers ----
 
 
-def answered(work: str, way: str, reader: str, count: int) -> dict:
+def answered(work: str, way: str, reader: str, cross: str, count: int) -> dict:
     """Exact match, F1 and refusals of one way of answering over DisflQA's passages.
 
     The confidence is fitted to the questions of the learnt part, as `upwell ask --calibrate` does it.
@@ -206,14 +212,15 @@ def answered(work: str, way: str, reader: str, count: int) -> dict:
     from upwell.answering.search import Searcher
 
     found, encoder = sets.load("disflqa"), opened(ENCODER)
-    groups, told, times = sets.grouped(found, count, "span" in way), {}, []
+    groups, told, times = sets.grouped(found, count, "span" in way or "again" in way), {}, []
     if way in CURVELESS:  # the confidence has nothing to do with who answers: that curve is another one's
         groups = {"answerable": groups["answerable"]}
     reads, writes = opened(reader) if "span" in way else None, opened(WRITER) if way == "written" else None
+    again = opened(cross) if "again" in way else None
     folder = indexed(place(work, "disflqa"), encoder, dict(enumerate(found.texts)))
     with Index.open(folder, encoder=encoder) as index:
         every = Settings(threshold=0.0, sure=0.0) if way == "any span" else Settings(threshold=0.0)
-        searcher, how, limits = Searcher(index, encoder), None, []
+        searcher, how, limits = Searcher(index, encoder, again), None, []
         asker = Asker(searcher, reads, writes, every)
         if way not in CURVELESS:
             shown = [[asker.shown(one.question) for one in groups.pop(name)] for name in ("known", "unknown")]
@@ -228,18 +235,19 @@ def answered(work: str, way: str, reader: str, count: int) -> dict:
                 answer = asker.ask(one.question)
                 times.append(time.process_time() - begin)
                 told[group].append(sets.judged(one, answer))
-    for backend in (encoder, reads, writes):
+    for backend in (encoder, reads, writes, again):
         if backend is not None:
             backend.close()
     return sets.summed(told, limits) | {"p50": share(times, 0.5) / 1000, "p95": share(times, 0.95) / 1000}
 
 
-def answers(work: str, reader: str, count: int, few: int) -> list[str]:
+def answers(work: str, reader: str, cross: str, count: int, few: int) -> list[str]:
     """Two Markdown tables, of answers and of refusals."""
     from turns import apart
 
     ways = {
         "sentence": count,
+        **({"sentence, read again": count} if cross else {}),
         **({"span": count, "any span": count} if reader else {}),
         **({"written": few} if few else {}),
     }
@@ -248,7 +256,7 @@ def answers(work: str, reader: str, count: int, few: int) -> list[str]:
     second = ["| answered by | threshold | refused: with an answer | near ones without | other subjects |",
               "|---|---|---|---|---|"]  # fmt: skip
     for way, number in ways.items():
-        found = apart("answers", f"answered({work!r}, {way!r}, {reader!r}, {number})", work)
+        found = apart("answers", f"answered({work!r}, {way!r}, {reader!r}, {cross!r}, {number})", work)
         print(way, found, flush=True)
         scores = [told_of(found[key]) for key in ("exact", "f1", "holds", "source")]
         first.append(f"| {way} | {found['counts']['answerable']} | {' | '.join(scores)} | {found['p50']:.2f} | "
@@ -331,6 +339,7 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=0, help="texts of each set that are searched; 0: all")
     parser.add_argument("--encoder", default=ENCODER, help="of the work retrieval; none: by words alone")
     parser.add_argument("--reader", default="", help="a folder of the recipe span")
+    parser.add_argument("--cross", default="", help="a folder of the recipe rerank")
     parser.add_argument("--peer-python", default=sys.executable)
     parser.add_argument("--work", type=Path, default=Path("runs/answers"))
     parser.add_argument("--markdown", type=Path)
@@ -339,7 +348,7 @@ def main() -> None:
     work, python, count = str(given.work.resolve()), given.peer_python, given.questions
     makers = {
         "retrieval": lambda: retrieval(work, given.sets, given.passages, count, given),
-        "answers": lambda: answers(work, given.reader, count, given.written),
+        "answers": lambda: answers(work, given.reader, given.cross, count, given.written),
         "followups": lambda: followups(work, count),
         "indexing": lambda: speed.indexing(work, given.texts, given.rounds),
         "vectors": lambda: speed.vector_stores(work, given.sizes, given.graphs, python, given.rounds),

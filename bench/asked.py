@@ -85,9 +85,12 @@ def right(name: str, asked: Asked, cut: list[Piece]) -> set[int]:
             and any(one and one in piece.words.lower() for one in answers)}  # fmt: skip
 
 
-def measurable(name: str, found: Set, cut: list[Piece], count: int) -> tuple[list[Asked], list[set[int]]]:
-    """Questions that have an answer in what is searched, and what counts as found for each."""
-    fit = [(one, right(name, one, cut)) for one in found.asked if one.answers or name == "boolq"]
+def measurable(name: str, found: Set, cut: list[Piece], count: int,
+               held: bool = False) -> tuple[list[Asked], list[set[int]]]:  # fmt: skip
+    """Questions that have an answer in what is searched, and what counts as found for each; held: of the part to
+    measure on alone."""
+    fit = [(one, right(name, one, cut)) for one in found.asked
+           if (one.answers or name == "boolq") and (one.split == "test" or not held)]  # fmt: skip
     fit = some([(one, what) for one, what in fit if what], count)
     return [one for one, _ in fit], [what for _, what in fit]
 
