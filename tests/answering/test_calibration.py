@@ -93,6 +93,8 @@ def test_it_is_kept_beside_an_index_and_found_again(tmp_path):
     built_in = calibration.BUILT_IN["minilm-l6"]
     assert calibration.of(None, "minilm-l6") == calibration.of(tmp_path, "minilm-l6") == built_in
     assert calibration.of(None, "") == calibration.BUILT_IN[""]
+    assert calibration.of(None, "minilm-l6", cross="rerank") == calibration.BUILT_IN["minilm-l6+rerank"]
+    assert calibration.of(None, "minilm-l6", cross="another") == built_in
 
 
 @pytest.mark.parametrize("change", [

@@ -73,6 +73,15 @@ def test_a_cross_encoder_reads_the_best_again(index):
     assert len(cross.pairs) == 3 and all(question == "Where is water in a stream?" for question, _ in cross.pairs)
 
 
+def test_a_cross_encoder_of_the_recipe_is_known_by_its_labels(index):
+    def head(*labels):
+        return SimpleNamespace(name="model", config=SimpleNamespace(head=SimpleNamespace(labels=labels)))
+
+    assert Searcher(index, encoder(), head("other", "relevant")).cross_name == "rerank"
+    assert Searcher(index, encoder(), head("0", "1")).cross_name == "model"
+    assert Searcher(index, encoder(), Cross("x")).cross_name == "cross" and Searcher(index, encoder()).cross_name == ""
+
+
 @pytest.mark.parametrize("said, sure", [({"value": 3.5}, 0.970688), ({"LABEL_0": -1.0}, 0.268941),
                                         ({"no": 0.9, "yes": 0.1}, 0.1), ({"no": 0.0, "yes": 1.0}, 0.999999),
                                         ({"contradiction": 0.1, "entailment": 0.7, "neutral": 0.2}, 0.7)])  # fmt: skip

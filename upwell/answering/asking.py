@@ -67,7 +67,7 @@ class Asker:
             raise DataError("style: found written without a model that writes; name a chat model's folder or a server")
         index, encoder = searcher.index, searcher.encoder
         name = index.encoder_name if encoder is not None else ""
-        reading, cross = ("" if one is None else one.name for one in (reader, searcher.cross))
+        reading, cross = "" if reader is None else reader.name, "" if searcher.cross is None else searcher.cross_name
         self.calibration = calibrated or calibration.of(getattr(index, "folder", None), name or "", reading, cross)
 
     @property

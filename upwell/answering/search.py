@@ -23,6 +23,7 @@ from .index import Index
 
 LONGEST = 10_000  # characters of a question
 MOST = 1_000  # passages that are given
+RERANK = "rerank"
 CERTAIN = 1e-6  # the least probability that a model is believed
 YES = ("1", "yes", "true", "relevant", "entailment", "LABEL_1")
 
@@ -82,6 +83,12 @@ class Searcher:
         meaning = [] if vector is None else self.index.nearest(vector, depth, collections)
         hits = self._hits(question, vector, dict(words), dict(meaning))[:depth]
         return (hits if self.cross is None else self._again(question, hits[: max(wanted, s.again)]))[:wanted]
+
+    @property
+    def cross_name(self) -> str:
+        """What the cross-encoder is called; by its labels rerank, whatever its folder, where that recipe made it."""
+        labels = getattr(getattr(getattr(self.cross, "config", None), "head", None), "labels", ())
+        return "" if self.cross is None else RERANK if tuple(labels) == ("other", "relevant") else self.cross.name
 
     def check(self, question: str) -> None:
         """Raises what `find` raises for a question that cannot be searched for."""

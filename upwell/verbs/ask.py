@@ -305,7 +305,7 @@ def calibrate(settings: Settings, asker, known: list[tuple[str, bool]]) -> None:
             found[answerable].append(asker.shown(question, settings.collection or None))
             bar.update(number)
     named = asker.searcher.index.encoder_name if asker.searcher.encoder is not None else ""
-    reader, cross = ("" if one is None else one.name for one in (asker.reader, asker.searcher.cross))
+    reader, cross = "" if asker.reader is None else asker.reader.name, asker.searcher.cross_name
     counts = f"{len(found[True]):,} questions with and {len(found[False]):,} without an answer"
     made = f"{counts}, of {settings.calibrate.name}"
     how, limit = calibration.fitted(found[True], found[False], named or "", reader, cross, made)
