@@ -74,6 +74,15 @@ def test_a_question_or_a_heading_gives_its_place_to_the_sentence_behind_it():
     assert spans.by_likeness(None, "opening hours", [titled]).text == "From 9 to 17."
 
 
+@pytest.mark.parametrize("line", [".. method:: PurePath.with_stem(stem)", ":with_stem: of PurePath"])
+def test_a_line_of_rest_that_marks_what_follows_gives_its_place_to_it(line):
+    text = f"{line}\n\n   Return a new path with the stem changed.\n\nOther words."
+    found = spans.by_likeness(None, "What does PurePath with_stem do?", [hit(text)])
+    assert found.text == "Return a new path with the stem changed."
+    directive = ".. see also nothing here. Two dots begin a sentence."
+    assert spans.by_likeness(None, "see nothing here", [hit(directive)]).text.startswith(".. see also")
+
+
 def test_a_question_alone_is_better_than_nothing():
     assert spans.by_likeness(None, "guarantee?", [hit("How long is it?")]).text == "How long is it?"
     assert spans.by_likeness(None, "guarantee?", []) is None and spans.by_likeness(None, "x", [hit("...")]) is None

@@ -77,6 +77,14 @@ def test_a_folder_of_other_layouts_is_taken_for_its_task(tmp_path):
     assert f"2 texts with labels (first {tmp_path}/a.csv:2), 1 chats (first {tmp_path}/b.jsonl:1)" in unsure.unsure()
 
 
+def test_labels_of_two_texts_are_told_as_such(tmp_path):
+    two = [{"premise": "a fish swims", "hypothesis": f"fish {n} sleeps", "label": "no"} for n in range(4)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in two), encoding="utf-8")
+    assert "have two texts and one label: no 4" in taking.looked(tmp_path).told("label", "encoder")
+    (tmp_path / "b.jsonl").write_text('{"text": "a fish", "label": "no"}\n', encoding="utf-8")
+    assert "have a text and one label: " in taking.looked(tmp_path).told("label", "encoder")
+
+
 def test_what_was_not_said_is_proposed_and_what_was_said_stays(encoder, tmp_path):
     file = lines(tmp_path / "data.jsonl", folders.label)
     words = ["--data", str(file), "--model", str(encoder)]

@@ -203,7 +203,8 @@ def load(folder: Path) -> Calibration | None:
         said = json.loads(path.read_text(encoding="utf-8"))
         weights = {name: float(weight) for name, weight in said["weights"].items()}
         shares = {name: Share(*map(float, said[name])) for name in ("refused", "false_refusals")}
-        texts = {name: str(said.get(name, "")) for name in ("encoder", "reader", "cross", "made")}
+        texts = {name: str(said[name]) for name in ("encoder", "reader", "made")}
+        texts["cross"] = str(said.get("cross", ""))  # older files know of none
         found = Calibration(weights, float(said["bias"]), float(said["threshold"]), **texts, **shares)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: cannot be read ({type(error).__name__}: {error}); make it again with `upwell ask "

@@ -81,7 +81,7 @@ class Searcher:
         vector = self._vector(question) if s.dense and self.encoder is not None else None
         words = self.index.lexical(question, depth, collections) if s.lexical else []
         meaning = [] if vector is None else self.index.nearest(vector, depth, collections)
-        hits = self._hits(question, vector, dict(words), dict(meaning))[:depth]
+        hits = self._hits(question, vector, dict(words), dict(meaning), depth)
         return (hits if self.cross is None else self._again(question, hits[: max(wanted, s.again)]))[:wanted]
 
     @property
@@ -107,14 +107,15 @@ class Searcher:
                           "fewer words, or search by words alone")  # fmt: skip
         return encoders.vectors(self.encoder, [question])[0]
 
-    def _hits(self, question: str, vector, words: dict[int, float], meaning: dict[int, float]) -> list[Hit]:
-        """All that either list found, with both scores, the best one first."""
+    def _hits(self, question: str, vector, words: dict[int, float], meaning: dict[int, float],
+              depth: int) -> list[Hit]:  # fmt: skip
+        """The best of what either list found, with both scores."""
         ids = list(dict.fromkeys([*words, *meaning]))
         words = words | self.index.scores(question, [number for number in ids if number not in words])
         if vector is not None:
             meaning = meaning | self.index.cosines(vector, [number for number in ids if number not in meaning])
         fused = self._fused(ids, words, meaning)
-        best = sorted(ids, key=lambda number: (-fused[number], number))
+        best = sorted(ids, key=lambda number: (-fused[number], number))[:depth]
         return [Hit(one, fused[one.id], meaning.get(one.id, 0.0), words.get(one.id, 0.0))
                 for one in self.index.passages(best)]  # fmt: skip
 
