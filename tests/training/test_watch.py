@@ -13,7 +13,7 @@ import pytest
 from tests.serving.browser import chromium
 from upwell import tracking
 from upwell.errors import DataError, ServiceError, SettingsError
-from upwell.evaluation.curve import confusion, panels
+from upwell.evaluation.curve import confusion, draw, panels
 from upwell.training.curves import Curves
 from upwell.training.record import Record
 from upwell.training.watch import Watch, distinct
@@ -278,3 +278,15 @@ def test_the_picture_of_labels_is_written(tmp_path):
     path = confusion(TABLE["labels"], TABLE["counts"], tmp_path / "confusion.svg", "run")
     text = path.read_text(encoding="utf-8")
     assert "image" in text and text.count("text_") >= 9
+
+
+@pytest.mark.parametrize("key, name", [("bits_per_byte", "bits per byte"), ("loss", "loss")])
+def test_the_curve_is_named_by_what_it_shows_also_beside_levels_to_beat(tmp_path, key, name):
+    import matplotlib
+
+    lines = [{"tokens": n * 1_000_000, key: 3.0 - n / 4} for n in range(4)]
+    lines += [{"tokens": 3_000_000, "evaluation": {name: {"value": 2.0}}}]
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        text = draw(lines, tmp_path / "loss.svg", "a run", {"xz": 2.5, "5-grams": 2.25}).read_text(encoding="utf-8")
+    assert f">{name} (lower is better)<" in text and ">held out<" in text and ">a run<" in text
+    assert ">xz 2.500<" in text and ">5-grams 2.250<" in text

@@ -34,10 +34,10 @@ def draw(lines: Sequence[Mapping], path: Path, title: str, levels: Mapping[str, 
         axes.plot([x for x, _ in steps], smoothed([y for _, y in steps]), color="#1f6f8b", label="training")
     if held:
         axes.plot(*zip(*held, strict=True), "o-", color="#d1495b", markersize=4, label="held out")
-    for number, (name, value) in enumerate((levels or {}).items()):
+    for number, (level, value) in enumerate((levels or {}).items()):
         axes.axhline(value, linestyle="--", linewidth=1, color=("#8a8a8a", "#c08a3e", "#6b8e5a")[number % 3])
         left = {"ha": "left", "va": "bottom", "fontsize": 8, "transform": axes.get_yaxis_transform()}
-        axes.text(0.005, value, f"{name} {value:.3f}", **left)  # the curve is far above, there
+        axes.text(0.005, value, f"{level} {value:.3f}", **left)  # the curve is far above, there
     values = [y for _, y in steps + held] + list((levels or {}).values())
     if values:
         axes.set_ylim(min(values) * 0.95, min(max(values), 2.2 * min(values)) * 1.02)
