@@ -104,6 +104,21 @@ def test_a_file_that_is_gone_goes_and_others_stay(folder):
             index.update(["texts"])
 
 
+def test_an_index_that_lies_among_its_texts_does_not_read_itself(folder):
+    write("sub/more.txt", "A heron waits.")
+    for _ in range(2):
+        with Index.open("texts/index", encoder=Words(), create=True) as index:
+            report = index.update(["texts"])
+            assert report.faults == () and report.added + report.same == 4
+            assert not any("index" in one.source for one in index.documents())
+    for path in [*Path("texts").glob("*.*"), Path("texts/sub/more.txt")]:
+        path.unlink()
+    with Index.open("texts/index", encoder=Words()) as index:
+        assert index.update(["texts"]).removed == 4 and index.count == 0
+        with pytest.raises(DataError, match="no texts but the index itself"):
+            index.update(["texts"])
+
+
 def test_A1_a_deleted_text_can_be_read_in_no_file(folder):
     write("secret.txt", "The xylophone stands behind the zymurgy cupboard. " * 40)
     with opened() as index:

@@ -47,7 +47,7 @@ class Report(NamedTuple):
 def update(writer: Writer, paths: Sequence[str | Path], collection: str, prune: bool, reading: sources.Settings,
            step: Step | None, salt: str, progress: Progress) -> Report:  # fmt: skip
     """See Index.update. step, salt: what is done with each document, and a name for it."""
-    units = _units(writer, paths, collection, prune, reading)
+    units = _foreign(writer, collection, _units(writer, paths, collection, prune, reading))
     total, done = sum(unit.bytes for unit in units) or 1, 0
     tally, faults, seen = Counter(), [], set()
     for path, some in groupby(units, key=_path):
@@ -135,6 +135,14 @@ def _units(writer: Writer, paths: Sequence[str | Path], collection: str, prune: 
     full = [path for path in paths if not (Path(path).is_dir() and not _files(path)
                                            and any(_below(one, path) for one in known))]  # fmt: skip
     return sources.units(full, reading) if full else []
+
+
+def _foreign(writer: Writer, collection: str, units: list[sources.Unit]) -> list[sources.Unit]:
+    """All but the index's own files, where its folder lies among the texts."""
+    found = [unit for unit in units if not _below(_path(unit), writer.folder)]
+    if units and not found and not writer.files(collection):
+        raise DataError(f"found no texts but the index itself in {writer.folder}; name a folder of texts")
+    return found
 
 
 def _files(path: str | Path) -> bool:
