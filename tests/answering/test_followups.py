@@ -19,7 +19,8 @@ def said(question, answer=""):
      "When was Johann Wolfgang von Goethe born?"),
     (said("Who is Marie Curie?"), "What is her field?", "What is Marie Curie's field?"),
     (said("Why do herons wait near mills?"), "Why?", "Why? (Why do herons wait near mills)"),
-    (said("Can I rent a cargo bike?"), "How much does it cost?", "How much does it cost? (Can I rent a cargo bike)"),
+    (said("Can I rent a cargo bike?"), "How much does it cost?", "How much does it cost? (cargo bike)"),
+    (said("How long is the guarantee on bicycle frames?"), "Can I return it?", "Can I return it? (bicycle frames)"),
     (said("埃菲尔铁塔在哪里？", "在巴黎"), "它有多高？", "埃菲尔铁塔有多高？"),
     (said("北京的人口是多少？"), "上海呢？", "上海的人口是多少？"),
     (said("X200自行车多少钱？"), "这款自行车保修多久？", "X200自行车保修多久？"),
@@ -31,7 +32,8 @@ def test_what_a_question_leaves_out_is_filled_in(before, question, whole):
 
 @pytest.mark.parametrize("question", [
     "What is the capital of France?", "Is it possible to rent a tandem?", "And who won the cup?", "怎么退货？",
-    "What did Darwin publish after his journey?", "其他颜色的自行车有货吗？",
+    "What did Darwin publish after his journey?", "When do you open?", "What is the deposit?", "How much is insurance?",
+    "Where are you located?", "Can I pay by card?", "其他颜色的自行车有货吗？",
 ])  # fmt: skip
 def test_a_question_that_stands_alone_stays_as_it_is(question):
     assert standalone(question, said("Where is the Eiffel Tower?", "In Paris.")) == question

@@ -1,6 +1,6 @@
 """What an index asks of an encoder (a generation.backend.Backend with `embed`): vectors of length 1, and what fits.
 
-    vectors(encoder, texts)     (N, width) float32
+    vectors(encoder, texts)     (N, width) float32; Chinese is read as glosses where it knows no Chinese (glosses.py)
     probe(encoder)              the vector of one sentence, always the same, by which an encoder is known again
     fitting(encoder)            whether it reads a text whole, as a function
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..generation.backend import Backend
+from .glosses import shown
 
 SENTENCE = "Which encoder is this? 这是哪一个编码器？"
 AT_ONCE = 64  # texts of about one length
@@ -20,6 +21,7 @@ AT_ONCE = 64  # texts of about one length
 
 def vectors(encoder: Backend, texts: Sequence[str]) -> np.ndarray:
     """A vector of length 1 for each text, (N, width) float32."""
+    texts = [shown(encoder, text) for text in texts]
     order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
     found: list = [None] * len(texts)
     for start in range(0, len(order), AT_ONCE):
@@ -51,7 +53,13 @@ def fitting(encoder: Backend | None) -> tuple[Callable[[str], bool] | None, int 
     most = room(encoder)
     if most is None:
         return None, None
-    return (lambda text: len(text.encode("utf-8")) < most or tokens(encoder, text) <= most), most
+    return (lambda text: reads(encoder, text, most)), most
+
+
+def reads(encoder: Backend, text: str, most: int) -> bool:
+    """Whether a text has at most so many tokens of this encoder."""
+    text = shown(encoder, text)
+    return len(text.encode("utf-8")) < most or len(encoder.tokenizer.encode(text)) <= most
 
 
 def room(encoder: Backend | None) -> int | None:
@@ -64,5 +72,5 @@ def room(encoder: Backend | None) -> int | None:
 
 
 def tokens(encoder: Backend, text: str) -> int:
-    """How many tokens of this encoder a text has."""
-    return len(encoder.tokenizer.encode(text))
+    """How many tokens of this encoder a text has, as it is shown to it."""
+    return len(encoder.tokenizer.encode(shown(encoder, text)))

@@ -83,11 +83,12 @@ class Likeness:
         sample = np.unique(np.linspace(0, len(entries) - 1, min(SAMPLE, len(entries))).astype(int))
         self.word_scale = fitted(self.words.others(sample), USUAL_WORDS)
         self.vector_scale = USUAL_VECTORS if encoder is None else fitted(self.vectors.others(sample), USUAL_VECTORS)
-        self.apart = WORTH["words" if encoder is None else "both"].apart
+        self.kind = "words" if encoder is None else "both"
+        self.apart = WORTH[self.kind].apart
 
     def evidence(self, question: str, by_vectors_alone: bool = False) -> np.ndarray:
         """(entries,) log-odds. by_vectors_alone: the question is in another language, so words say nothing."""
-        worth = WORTH["words" if self.vectors is None else "vectors" if by_vectors_alone else "both"]
+        worth = WORTH["vectors" if by_vectors_alone else self.kind]
         return worth.level * self.spreads(question, worth) + worth.base
 
     def spreads(self, question: str, worth: Worth) -> np.ndarray:

@@ -36,6 +36,8 @@ ABOUT = re.compile(
     r"(?:(for|in|of|with|on|at|to|by)\s+)?(.+?)[\s?.!]*$",
     re.IGNORECASE,
 )
+VERB = re.compile(r"\b(?:is|are|am|was|were|do|does|did|can|could|will|would|shall|should|may|must|has|have|had)\b", re.I)
+THING = re.compile(r"^.*\b(?:of|on|for|about|with|in|at|from|the|an?|my|your|our)\s+(?=\w)", re.IGNORECASE | re.DOTALL)
 DEMONSTRATIVE = {"this", "that", "these", "those"}
 PERSON = {"he", "him", "his", "she", "her", "hers", "they", "them", "their", "theirs"}
 WHO = re.compile(r"^\s*who(?:se|m)?\b", re.IGNORECASE)
@@ -86,7 +88,8 @@ def leans(question: str) -> bool:
     pronoun = PRONOUN.search(question)
     if pronoun and not _name(question[: pronoun.start()]) or ABOUT.match(question):
         return True
-    return len(content(question)) < 2 and not _name(question)
+    words = len(content(question))
+    return words < 2 and not _name(question) and not (words and VERB.search(question))
 
 
 def _last(before: Sequence[dict], role: str) -> str:
@@ -116,10 +119,17 @@ def _english(question: str, before: Sequence[dict]) -> str:
     behind = question[found.end() :] if found else ""
     noun = bool(re.match(r"\s+[a-z]{3,}", behind))
     if not topic or found is None or found.group().lower() in DEMONSTRATIVE and noun:
-        about = re.sub(r"[()]", "", topic or last.strip(" ?!."))[:LONGEST]
+        about = re.sub(r"[()]", "", topic or (_thing(last) if found else last.strip(" ?!.")))[:LONGEST]
         return f"{question.rstrip()} ({about})" if about else question  # "this engine": its own noun stays
     own = found.group().lower() in POSSESSIVE or found.group().lower() == "her" and noun
     return question[: found.start()] + (f"{topic}'s" if own else topic) + behind
+
+
+def _thing(last: str) -> str:
+    """What a question without a name is about: what stands behind its last little word, else all of it."""
+    whole = last.strip(" ?!.")
+    behind = THING.sub("", whole)
+    return behind if content(behind) and len(content(behind)) < len(content(whole)) else whole
 
 
 def _instead(last: str, small: str, other: str) -> str:

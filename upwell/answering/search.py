@@ -19,6 +19,7 @@ from ..errors import DataError, SettingsError, TooLong
 from ..generation.backend import Backend
 from . import Hit
 from . import encoder as encoders
+from .glosses import shown
 from .index import Index
 
 LONGEST = 10_000  # characters of a question
@@ -101,8 +102,8 @@ class Searcher:
 
     def _vector(self, question: str) -> list[float]:
         most = encoders.room(self.encoder)
-        size = 0 if most is None or len(question.encode()) < most else encoders.tokens(self.encoder, question)
-        if most is not None and size > most:
+        if most is not None and not encoders.reads(self.encoder, question, most):
+            size = encoders.tokens(self.encoder, question)
             raise TooLong(f"the question has {size:,} tokens, but {self.encoder.name} reads at most {most:,}; ask in "
                           "fewer words, or search by words alone")  # fmt: skip
         return encoders.vectors(self.encoder, [question])[0]
@@ -136,7 +137,9 @@ class Searcher:
         """They in the order that the cross-encoder and their score give together, which is their new score, 0 .. 1."""
         if not hits:
             return []
-        said = self.cross.classify([(question, self._shortened(question, hit.passage.text)) for hit in hits])
+        asked = shown(self.cross, question)
+        said = self.cross.classify([(asked, shown(self.cross, self._shortened(question, hit.passage.text)))
+                                    for hit in hits])  # fmt: skip
         odds = [_odds(one) for one in said]
         scored = [replace(hit, score=_probability(one + self.settings.found * hit.score), cross=_probability(one))
                   for hit, one in zip(hits, odds, strict=True)]  # fmt: skip

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ..errors import DataError
 from ..generation.backend import Backend
 from . import Hit
+from . import encoder as encoders
 from .words import words
 
 READ = 5  # hits in which an answer is looked for
@@ -173,13 +174,10 @@ def _asks(text: str, hit: Hit) -> bool:
 
 def cosines(encoder: Backend | None, question: str, texts: Sequence[str]) -> list[float] | None:
     """How like the question's vector those of some texts are; None without an encoder that reads them."""
-    import numpy as np
-
     if encoder is None:
         return None
     try:
-        vectors = np.asarray(encoder.embed([question, *texts]), dtype=np.float32)
+        found = encoders.vectors(encoder, [question, *texts])
     except DataError:  # longer than it reads
         return None
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return (vectors[1:] @ vectors[0]).tolist()
+    return (found[1:] @ found[0]).tolist()

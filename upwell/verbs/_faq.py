@@ -23,7 +23,7 @@ class Customers:
 
     faq_encoder: str = "auto"
     """The model that gives vectors to the FAQ's questions: a folder, a fetched name, or none (words alone). auto:
-    minilm-l6, where it was fetched and the questions are not Chinese."""
+    minilm-l6, where it was fetched."""
     faq_log: Path | None = None
     """The log of questions that were not answered; default: beside the FAQ, its name with .misses.sqlite."""
     faq_translator: Path | None = None
@@ -126,9 +126,6 @@ def encoder_of(given: str, entries: list) -> Path | None:
 
     if given != "auto":
         return None if given == "none" else Path(given)
-    if language_of(entries) == "zh":
-        terminal.note("The questions are Chinese: matched by words alone, where no encoder is named (docs/faq.md).")
-        return None
     if not weights.place_of(USUAL).is_dir():
         terminal.note(f"Matched by words alone; `upwell fetch {USUAL}` brings a model that finds more of what is said "
                       "in other words.")  # fmt: skip

@@ -46,7 +46,7 @@ class Settings(Customers):
     """Questions, each for itself."""
     faq_encoder: Annotated[str, tyro.conf.arg(name="encoder")] = "auto"
     """The model that gives vectors to the questions: a folder, a fetched name, or none (words alone). auto: minilm-l6,
-    where it was fetched and the questions are not Chinese."""
+    where it was fetched."""
     faq_translator: Annotated[Path | None, tyro.conf.arg(name="translator")] = None
     """A model that translates questions in other languages into the FAQ's, as `upwell recipe translate-en-zh` makes."""
     faq_log: Annotated[Path | None, tyro.conf.arg(name="log")] = None

@@ -3,14 +3,14 @@
 Reads folders, files, globs, archives and standard input (-) in every format that `upwell prepare` reads. The same
 command again takes what is new, changes what has changed and takes out what is gone below the same paths; a run that
 was stopped goes on. Passages are found by their words, in any language, and by their meaning, where there is an
-encoder: minilm-l6 (English), what `upwell recipe embed-en-zh` makes (English and Chinese), any other that gives
-vectors, or a server's. Documents are kept as they are, personal data in them too, since answers quote them; with
+encoder: minilm-l6 (English, and Chinese by the English meanings of its words), any other that gives vectors, or a
+server's. Documents are kept as they are, personal data in them too, since answers quote them; with
 --personal mask what has a form (e-mail addresses, phone numbers, cards ...) is masked before it is stored.
 
 Examples:
     upwell index docs
     upwell index handbook.pdf "notes/**/*.md" --out index --collection support
-    upwell index docs --encoder runs/embed-en-zh/model
+    upwell index docs --encoder runs/my-encoder/model
     upwell index docs --encoder none
     upwell index --out index --list
     upwell index --out index --remove docs/old.md
@@ -35,7 +35,6 @@ MEDIA = frozenset(
     ".png .jpg .jpeg .gif .bmp .tif .tiff .webp .ico .heic .avif .psd .mp3 .wav .ogg .flac .m4a .aac .mp4 .mov .avi "
     ".mkv .webm .woff .woff2 .ttf .otf .eot".split()
 )
-SAMPLE = 200  # passages that are looked at for their language
 
 
 @dataclass(frozen=True)
@@ -199,19 +198,8 @@ def finished(settings: Settings, index, report) -> None:
     rows += [("all documents", f"{documents:,}"), ("all passages", f"{index.count:,}"), ("MB", f"{size / 1e6:.1f}"),
              ("encoder", index.encoder_name or NONE)]  # fmt: skip
     terminal.table(str(settings.out), ("documents", ""), rows)
-    if index.encoder_name == DEFAULT and is_chinese(index):
-        terminal.warn(f"Many passages are Chinese, and {DEFAULT} has learnt English alone: they are found by their "
-                      "words only. `upwell recipe embed-en-zh` makes an encoder of both languages.")  # fmt: skip
     out = "" if settings.out == Path("index") else f" --index {settings.out}"
     terminal.say(f'Ask it: upwell ask "..."{out}')
-
-
-def is_chinese(index) -> bool:
-    """Whether at least a tenth of its newest passages are Chinese."""
-    from upwell.answering.passages import HAN
-
-    texts = [one.text for one in index.passages(index.newest(SAMPLE))]
-    return 10 * sum(len(HAN.findall(text)) > 0.3 * len(text) for text in texts) >= max(len(texts), 1)
 
 
 def show(settings: Settings, index) -> None:
