@@ -2,10 +2,12 @@ import dataclasses
 import os
 import subprocess
 import sys
+import typing
 from pathlib import Path
 from typing import Literal
 
 import pytest
+import tyro
 from hypothesis import given
 from hypothesis import strategies as some
 from tyro.conf import Positional
@@ -91,6 +93,28 @@ def test_flags_win_over_the_file_and_the_file_over_defaults(file):
 def test_a_part_of_a_nested_default_keeps_the_rest_of_it(file):
     assert parse("texts", "--config", file("model: {heads: 2}")).model == Model(width=128, heads=2)
     assert parse("texts", "--model.heads", "2").model == Model(width=128, heads=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lists:
+    names: tuple[str, ...] = ()
+    """names"""
+    renamed: typing.Annotated[tuple[int, ...], tyro.conf.arg(name="counts")] = ()
+    """numbers"""
+    pair: tuple[float, float] = (0.0, 0.0)
+    """two numbers"""
+    word: str = ""
+    """one word"""
+
+
+@pytest.mark.parametrize("words, names, counts", [
+    (["--names", "a", "--word", "w", "--names", "b", "c"], ("a", "b", "c"), ()),
+    (["--names=a", "--names=b", "--counts", "1", "--counts", "2"], ("a", "b"), (1, 2)),
+    (["--names", "a", "b"], ("a", "b"), ()),
+])  # fmt: skip
+def test_a_list_that_is_named_several_times_loses_nothing(words, names, counts):
+    found = settings.parse(Lists, words, "learn")
+    assert (found.names, found.renamed) == (names, counts)
 
 
 def test_positionals_underscores_and_switches():

@@ -37,7 +37,7 @@ def parse(kind: type[Settings], argv: list[str], verb: str, description: str | N
     follows a line "Examples:" in it closes the help. Raises SettingsError for any mistake, SystemExit(0)
     after `--help`.
     """
-    path, flags = _without_config(list(argv))
+    path, flags = _without_config(_joined(list(argv), _lists(kind)))
     values = (read(kind, path) if path else {}) | environment(kind, verb, os.environ)
     return _from_flags(kind, flags, _draft(kind, values), verb, description or "")
 
@@ -238,6 +238,41 @@ def _faults(error: Any) -> list[str]:
 
 
 # ---- flags ----
+
+
+def _lists(kind: type, above: str = "") -> set[str]:
+    """The flags of a Settings class that take several values."""
+    found = set()
+    for name, hint in typing.get_type_hints(kind, include_extras=True).items():
+        told = getattr(hint, "__metadata__", ())
+        bare = typing.get_args(hint)[0] if told else hint
+        name = next((one.name for one in told if getattr(one, "name", None)), name).replace("_", "-")
+        if dataclasses.is_dataclass(bare):
+            found |= _lists(bare, f"{above}{name}.")
+        elif typing.get_origin(bare) is tuple and typing.get_args(bare)[-1] is Ellipsis:
+            found.add(f"--{above}{name}")
+    return found
+
+
+def _joined(argv: list[str], lists: set[str]) -> list[str]:
+    """The words with the values of a list that is named several times behind its first name, so that none is lost."""
+    groups: list[list[str]] = [[]]
+    for word in argv:
+        flag, is_, value = word.partition("=")
+        flag = flag.replace("_", "-")
+        if flag in lists:
+            groups.append([flag, *([value] if is_ else [])])
+        elif word.startswith("--"):
+            groups.append([word])
+        else:
+            groups[-1].append(word)
+    first: dict[str, list[str]] = {}
+    for group in groups:
+        own = first.setdefault(group[0], group) if group and group[0] in lists else group
+        if own is not group:
+            own += group[1:]
+            group.clear()
+    return [word for group in groups for word in group]
 
 
 def _without_config(argv: list[str]) -> tuple[str | None, list[str]]:

@@ -9,6 +9,7 @@ from upwell.answering import Answer, asking
 from upwell.answering.asking import Asker, ranked
 from upwell.answering.calibration import Calibration
 from upwell.errors import DataError, ServiceError, TooLong
+from upwell.tokens import tokenizer as tokens
 
 HALF = Calibration({"coverage": 10.0}, -5.0, 0.5)  # half of a question's words
 
@@ -49,6 +50,16 @@ def test_where_the_span_model_is_unsure_the_best_sentence_answers():
     assert asker(Marks("west", score=0.3)).ask("When was the mill built?").how == "sentence"
     assert asker(Marks("nowhere")).ask("When was the mill built?").how == "sentence"
     assert asker(Marks("west", score=0.3), sure=0.2).ask("When was the mill built?").text == "west"
+
+
+def test_a_writer_that_does_not_know_chinese_does_not_write_it():
+    writer = Says("保修期为两年。")
+    assert asker(writer=writer).ask("保修期是多久？").how == "written"
+    writer.tokenizer = tokens.train(["nothing but English here"] * 9, 300)
+    answer = asker(writer=writer).ask("保修期是多久？")
+    assert answer.how == "sentence" and answer.text == "保修期为两年，从购买之日起计算。"
+    writer.text = "It begins with the purchase."
+    assert asker(writer=writer).ask("When was the mill built?").how in ("written", "sentence") and writer.prompts
 
 
 def test_a_chinese_question_is_answered_in_chinese():

@@ -8,9 +8,10 @@ import pytest
 
 from tests.answering.shop import QUESTIONS, Bell, Encoder, entries, matcher
 from upwell.answering import faq_talk
+from upwell.answering.encoder import embedded, pieces_of
 from upwell.answering.faq import Matcher, Settings
 from upwell.answering.faq_entries import Entry
-from upwell.answering.faq_likeness import embedded, parts, pieces_of
+from upwell.answering.faq_likeness import parts
 from upwell.answering.faq_misses import Misses
 from upwell.answering.faq_service import Service
 from upwell.answering.faq_topics import topics
@@ -117,7 +118,7 @@ def test_what_an_encoder_cannot_read_at_once_is_read_in_pieces(monkeypatch):
     assert pieces_of("退货要多长时间", lambda text: len(text) <= 4) == ["退货要", "多长时间"]
     assert pieces_of("any length", None) == ["any length"] and pieces_of("x", lambda text: False) == ["x"]
     short = Encoder()
-    monkeypatch.setattr("upwell.answering.faq_likeness.fitting", lambda encoder: (lambda text: len(text) <= 18, 18))
+    monkeypatch.setattr("upwell.answering.encoder.fitting", lambda encoder: (lambda text: len(text) <= 18, 18))
     assert len(embedded(short, ["How long does delivery take?", "x"])) == 2
     assert all(len(text) <= 18 for text in short.asked)
 

@@ -161,7 +161,24 @@ def test_all_faults_are_told_at_once_with_their_lines(tmp_path):
 def test_what_stands_twice_is_taken_once_and_told(tmp_path):
     said = []
     path = written(tmp_path, "faq.csv", "question,answer\nWhere are you?,In Bonn.\nWhere  are you,in bonn\n")
-    assert len(read(path, said.append)) == 1 and "stands twice" in said[0]
+    assert len(read(path, said.append)) == 1 and "taken as one" in said[0]
+
+
+def test_entries_that_share_a_phrase_and_an_answer_keep_all_their_phrases(tmp_path):
+    said = []
+    rows = "question,answer,alternatives\nHow do I pay?,By card.,\nWhich cards?,by card,How do I pay?|Visa?\n"
+    (entry,) = read(written(tmp_path, "faq.csv", rows), said.append)
+    assert entry.phrases == ("How do I pay?", "Which cards?", "Visa?") and len(said) == 1
+    rows += "Visa?,No.,\n"
+    with pytest.raises(DataError, match="answers something else"):
+        read(written(tmp_path, "other.csv", rows))
+
+
+def test_answers_of_schema_org_are_texts_without_their_markup(tmp_path):
+    answer = '{"text": "<p>Two &amp; a half <b>years</b></p>"}'
+    text = f'[{{"@type": "Question", "name": "How long?", "acceptedAnswer": {answer}}}]'
+    (entry,) = read(written(tmp_path, "faq.json", text))
+    assert entry.answer == "Two & a half years"
 
 
 @pytest.mark.parametrize(

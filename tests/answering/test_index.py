@@ -273,7 +273,7 @@ def test_an_index_of_another_version_and_other_files_are_one_sentence(folder):
     base.execute("pragma user_version = 7")
     base.close()
     for create in (False, True):
-        with pytest.raises(DataError, match="version 7, expected 1"):
+        with pytest.raises(DataError, match="version 7, expected 2"):
             Index.open("index", create=create)
     for content in (b"no database at all, but long enough to be read " * 100, b""):
         Path("index/index.sqlite").write_bytes(content)

@@ -42,6 +42,8 @@ def test_what_a_passage_says_is_cited_where_it_stands(sentence, place):
     "电池在保修范围内。",
     "保修期为三年，从购买之日起计算。",
     "保修期为三十六个月，可以延长。",
+    "保修期为两年，从购义之日起计算。",
+    "Feathers: a heron weighs two kilograms.",
     "2.",
     "This stands in document 7.",
     "The source of this is doc 2.",
@@ -158,6 +160,17 @@ def test_S6_nothing_can_be_loaded_or_clicked(text, left):
     ("As [1] says, items[0]", "As [1] says, items[0]"),
     ("![x](http://evil/x.png)[a](http://b)", "a"),
     ("javascript:alert(1)", "(address in the source)"),
+    ("[Important]: 14 days only", "[Important]: 14 days only"),
+    ("[注意]: 请勿在雨天骑行", "[注意]: 请勿在雨天骑行"),
+    ("[a]: http://evil.example/x", "a"),
+    ("[a]: //evil.example/x", "a"),
+    ("post [label] (free of charge) to us", "post [label] (free of charge) to us"),
+    ("Tel:0341-5550199 or mailto:anna@example.com", "Tel:0341-5550199 or mailto:anna@example.com"),
+    ("mailto:a@example.com?body=secret", "(address in the source)"),
+    ("See www.velo-example.com for more", "See www.velo-example.com for more"),
+    ("www.evil.example/?q=secret", "(address in the source)"),
+    ("Write to <EMAIL> or <PHONE_k3v9>", "Write to <EMAIL> or <PHONE_k3v9>"),
+    ("<<SCRIPT>alert(1)", "< alert(1)"),
 ])  # fmt: skip
 def test_S6_a_quotation_keeps_plain_addresses_and_marks(text, left):
     assert harmless(text, quoted=True) == left

@@ -137,6 +137,12 @@ def test_a_span_models_folder_reads_the_passages(index, tmp_path, capsys):
     assert "index without vectors" in capsys.readouterr().err
 
 
+def test_collections_that_are_named_one_by_one_are_all_searched(index, capsys):
+    words = ("--collection", "zh", "When was the mill built?", "--collection", "")
+    assert run(index, words[2], *words[:2], *words[3:], "--json") == 0
+    assert json.loads(capsys.readouterr().out)["citations"]
+
+
 def test_S5_a_collection_alone_is_searched(index, capsys):
     assert run(index, "When was the mill built?", "--collection", "zh") == 0
     assert capsys.readouterr().out == "Not in the documents.\n"
@@ -161,7 +167,7 @@ def test_on_a_terminal_a_question_leans_on_those_before_it(index, capsys, monkey
     assert run(index) == 0
     told = capsys.readouterr()
     assert told.out.count("The mill was built in 1789 by Anna Gray.") >= 2 and "Not in the documents." in told.out
-    assert "understood as: When was it built? (Who built the old mill)" in told.err
+    assert "understood as: When was it built? (old mill)" in told.err
     assert [one["content"] for one in asker.history] == ["Who won the cup?", ""]
 
 
@@ -205,6 +211,9 @@ def test_B1_every_bad_line_of_a_calibration_is_named(index, tmp_path, capsys):
     path.write_text(lines(5))
     assert run(index, "--calibrate", str(path)) == 2
     assert "found 5 questions with an answer and 5 without one" in capsys.readouterr().err
+    path.write_text(lines(20) + '\n{"question": "' + "x" * 20_000 + '", "answerable": true}')
+    assert run(index, "--calibrate", str(path)) == 2
+    assert "question 41: the question has 20,000 characters" in capsys.readouterr().err
     path.write_bytes(b"\xff\xfe")
     assert run(index, "--calibrate", str(path)) == 2
     assert "no UTF-8" in capsys.readouterr().err
@@ -236,11 +245,14 @@ def test_B4_a_folder_that_is_no_index_is_one_sentence(tmp_path, capsys):
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_F7_a_damaged_calibration_is_one_sentence(index, capsys):
+def test_F7_a_damaged_calibration_is_one_sentence(index, tmp_path, capsys):
+    (tmp_path / "questions.jsonl").write_text(lines(20))
     (index / calibration.FILE).write_text("{")
     try:
         assert run(index, "When was the mill built?") == 2
         assert "answers.json" in capsys.readouterr().err
+        assert run(index, "--calibrate", str(tmp_path / "questions.jsonl")) == 0, "as the message says"
+        assert calibration.load(index) is not None
     finally:
         (index / calibration.FILE).unlink()
 

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -100,17 +101,22 @@ def test_what_is_for_customers_needs_an_faq():
 
     with pytest.raises(SettingsError, match="--widget-origins goes with --faq"):
         serve.Settings(widget_origins=("https://shop.example",))
+    with pytest.raises(SettingsError, match="--faq-encoder goes with --faq"):
+        serve.Settings(faq_encoder="none", widget_rate=7)
     assert serve.Settings(faq="x.csv", contact="x").contact == "x"
 
 
-def test_the_language_of_the_questions_decides_what_auto_takes(capsys):
+def test_the_language_of_the_questions_and_what_auto_takes(capsys, monkeypatch):
     from upwell.answering.faq_entries import Entry
 
     chinese = [Entry("1", "几点开门？", "九点。"), Entry("2", "在哪里？", "波恩。")]
-    assert _faq.language_of(chinese) == "zh" and _faq.encoder_of("auto", chinese) is None
-    assert "words alone" in capsys.readouterr().err
+    assert _faq.language_of(chinese) == "zh"
+    monkeypatch.setattr("upwell.weights.place_of", lambda name: Path("nowhere"))
+    assert _faq.encoder_of("auto") is None and "words alone" in capsys.readouterr().err
+    monkeypatch.setattr("upwell.weights.place_of", lambda name: Path.cwd())
+    assert str(_faq.encoder_of("auto")) == "minilm-l6"
     assert _faq.language_of([Entry("1", "Where are you?", "Here.", language="en-GB")]) == "en"
-    assert _faq.encoder_of("none", chinese) is None and str(_faq.encoder_of("a/b", chinese)) == "a/b"
+    assert _faq.encoder_of("none") is None and str(_faq.encoder_of("a/b")) == "a/b"
 
 
 def test_a_served_faq_answers_a_named_site_without_the_key_and_the_owner_with_it(shop, tmp_path):

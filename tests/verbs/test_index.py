@@ -9,7 +9,9 @@ import pytest
 from tests.translation.test_pdf import made as pdf
 from tests.verbs.test_predict import model
 from upwell import cli
+from upwell.answering.asking import Asker, Settings
 from upwell.answering.index import Index
+from upwell.answering.search import Searcher
 
 
 @pytest.fixture
@@ -70,7 +72,8 @@ def test_documents_are_listed_and_removed_by_name(texts, capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(one["source"], one["collection"]) for one in lines] == [("docs/hours.md", "support"),
                                                                      ("docs/river.txt", "support")]  # fmt: skip
-    assert run("--remove", "docs/river.txt") == 2 and "found no document docs/river.txt" in capsys.readouterr().err
+    assert run("--remove", "docs/river.txt") == 2 and "name --collection" in capsys.readouterr().err
+    assert run("--remove", "docs/none.txt") == 2 and "--list shows their names" in capsys.readouterr().err
     assert run("--remove", "docs/river.txt", "--collection", "support", "--list") == 0
     shown = capsys.readouterr()
     assert "1 document of" in shown.err and "docs/hours.md" in shown.out and "river" not in shown.out
@@ -85,6 +88,13 @@ def test_personal_data_stays_unless_it_is_asked_to_be_masked(texts, capsys):
         text = index.text(index.documents()[0].id)
         assert "anna" not in text and "<EMAIL>" in text
     assert not [one.name for one in Path("index").iterdir() if b"anna.berg" in one.read_bytes()]
+    Path("docs/new.txt").write_text("Write to anna.berg@nordwind.de, too.", encoding="utf-8")
+    assert run("docs", "--encoder", "none") == 0  # what was asked for once holds on
+    with Index.open("index") as index:
+        assert all("anna" not in index.text(one.id) for one in index.documents())
+    assert run("docs", "--encoder", "none", "--personal", "keep") == 0
+    with Index.open("index") as index:
+        assert "anna" in index.text(index.documents()[0].id)
 
 
 def test_pages_are_known_where_personal_data_is_masked(texts):
@@ -95,6 +105,16 @@ def test_pages_are_known_where_personal_data_is_masked(texts):
         found = index.passages(index.newest(100))
     assert all(f"Page {one.page}: write to <EMAIL>" in one.text for one in found)
     assert len({one.page for one in found}) > 1
+
+
+def test_a_citation_names_the_page_on_which_it_stands(texts, capsys):
+    Path("docs/house.pdf").write_bytes(pdf([(60, 700, 11, "The cellar is dry.")],
+                                           [(60, 700, 11, "The fire alarm is tested on Mondays.")]))  # fmt: skip
+    assert run("docs/house.pdf", "--encoder", "none") == 0
+    with Index.open("index") as index:
+        (passage,) = index.passages(index.newest(9))
+        answer = Asker(Searcher(index), settings=Settings(threshold=0.0)).ask("When is the fire alarm tested?")
+    assert passage.page == 1 and answer.citations[0].page == 2 and "Mondays" in answer.citations[0].text
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_is_indexed(texts, capsys):
@@ -110,16 +130,6 @@ def test_pictures_are_passed_over_and_counted(texts, capsys):
     Path("docs/map.PNG").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
     assert run("docs", "--encoder", "none") == 0
     assert "1 files of pictures" in capsys.readouterr().err
-
-
-def test_chinese_under_an_english_encoder_is_told(texts, capsys, monkeypatch):
-    from upwell.verbs import index as verb
-
-    Path("docs/zh.txt").write_text("图书馆早上九点开门，晚上六点关门。", encoding="utf-8")
-    encoder = model(texts / "vectors", "embed")
-    monkeypatch.setattr(verb, "DEFAULT", encoder.name)
-    assert run("docs", "--encoder", str(encoder)) == 0
-    assert "embed-en-zh" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words, said", [

@@ -20,6 +20,7 @@ from ..generation.backend import Backend
 from ..generation.settings import unwritable
 from . import Answer, Citation, Hit, calibration, followups, spans
 from .calibration import Calibration
+from .glosses import lacks_chinese
 from .spans import Found
 from .written import LONGEST, NOTHING, NOTHING_ZH, harmless, written
 
@@ -117,7 +118,7 @@ class Asker:
         texts = [f"{hit.passage.title}\n{hit.passage.heading}\n{hit.passage.text}" for hit in hits]
         return {
             "cosine": max((hit.cosine for hit in own), default=0.0),
-            "coverage": max((spans.coverage(wanted, text) for text in texts), default=0.0),
+            "coverage": max(spans.covered(self.searcher.encoder, question, texts), default=0.0),
             "lexical": lexical / (1 + lexical),
             "sentence": 0.0 if likely is None else likely.nearest,
             "span": 0.0 if sure is None else sure.score,
@@ -146,7 +147,7 @@ class Asker:
         known = Answer("", (), confidence, "refused", question, hits)
         answer = None
         if hits and confidence >= self.threshold:
-            if self.writes:
+            if self.writes and not (spans.chinese(question) and lacks_chinese(self.writer)):
                 answer = yield from self._written(known, collections)
             if answer is None:
                 answer = self._quoted(known, likely, sure, collections)
@@ -200,8 +201,9 @@ class Asker:
     def cite(self, found: Found, collections: Collection[str] | None, first: int = 0, last: int = 0) -> Citation | None:
         """The place as a citation for the characters first .. last; None where it is not stored any more."""
         p = found.hit.passage
-        citation = Citation(p.document, p.source, found.text, p.start + found.start, p.start + found.end, p.title,
-                            p.heading, p.page, first, last)  # fmt: skip
+        start, end = p.start + found.start, p.start + found.end
+        page = self.searcher.index.page(p.document, start) if p.page else 0
+        citation = Citation(p.document, p.source, found.text, start, end, p.title, p.heading, page, first, last)
         return citation if found.text and self._stands(citation, collections) else None
 
     def _stands(self, citation: Citation, collections: Collection[str] | None) -> bool:

@@ -1,6 +1,7 @@
 """What an index asks of an encoder (a generation.backend.Backend with `embed`): vectors of length 1, and what fits.
 
     vectors(encoder, texts)     (N, width) float32; Chinese is read as glosses where it knows no Chinese (glosses.py)
+    embedded(encoder, texts)    the same, of a text that it does not read at once the mean of its pieces'
     probe(encoder)              the vector of one sentence, always the same, by which an encoder is known again
     fitting(encoder)            whether it reads a text whole, as a function
 
@@ -41,6 +42,26 @@ def _of_length_one(encoder: Backend, found: list) -> np.ndarray:
         raise DataError(f"{encoder.name} gave a vector of length 0 or one that is no number, expected numbers; take "
                         "another encoder")  # fmt: skip
     return (rows / lengths).astype(np.float32)
+
+
+def embedded(encoder: Backend, texts: Sequence[str]) -> np.ndarray:
+    """(texts, width) vectors of length one; of a text that the encoder cannot read at once the mean of its pieces'."""
+    fits, _ = fitting(encoder)
+    pieces = [(row, piece) for row, text in enumerate(texts) for piece in pieces_of(text, fits)]
+    found = vectors(encoder, [piece for _, piece in pieces])
+    sums = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
+    np.add.at(sums, [row for row, _ in pieces], found)
+    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+
+
+def pieces_of(text: str, fits: Callable[[str], bool] | None) -> list[str]:
+    """A text in halves, and these again, until each is read whole; divided at a space where one is near the middle."""
+    if fits is None or fits(text) or len(text) < 2:
+        return [text]
+    middle = len(text) // 2
+    space = text.rfind(" ", middle // 2, middle)
+    at = space if space > 0 else middle
+    return [*pieces_of(text[:at].strip() or text[:1], fits), *pieces_of(text[at:].strip() or text[-1:], fits)]
 
 
 def probe(encoder: Backend) -> np.ndarray:

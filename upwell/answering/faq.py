@@ -27,8 +27,9 @@ import numpy as np
 from ..errors import DataError, SettingsError
 from ..generation.backend import Backend
 from ..generation.settings import unwritable
+from .encoder import embedded
 from .faq_entries import Entry, folded
-from .faq_likeness import HAN, Likeness, embedded
+from .faq_likeness import HAN, Likeness
 
 LONGEST = 1000  # characters of a question
 NEAREST = 5  # entries that a decision tells of

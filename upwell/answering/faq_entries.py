@@ -11,7 +11,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,21 +118,26 @@ def _shown(value: Any) -> str:
 
 
 def _distinct(entries: list[Entry], faults: list[Fault], say: Say) -> list[Entry]:
-    """The entries without those that stand twice; one phrase with two answers is a fault."""
-    phrases: dict[str, Entry] = {}
+    """The entries, those that ask and answer the same as one; one phrase with two answers is a fault."""
+    phrases: dict[str, int] = {}  # -> the place of the entry in kept
     ids: dict[str, Entry] = {}
-    kept = []
+    kept: list[Entry] = []
     for entry in entries:
-        others = [phrases[key] for one in entry.phrases if (key := folded(one)) in phrases]
-        if others and folded(others[0].answer) != folded(entry.answer):
-            faults.append(Fault(entry.source, f"asks the same as {others[0].source} and answers something else; "
+        there = [phrases[key] for one in entry.phrases if (key := folded(one)) in phrases]
+        other = next((kept[at] for at in there if folded(kept[at].answer) != folded(entry.answer)), None)
+        if other is not None:
+            faults.append(Fault(entry.source, f"asks the same as {other.source} and answers something else; "
                                               "expected one answer to a question"))  # fmt: skip
-        elif others:
-            say(f"{entry.source} stands twice (first in {others[0].source}); it is taken once")
+        elif there:
+            first = kept[there[0]]
+            new = tuple(one for one in entry.phrases if folded(one) not in phrases)
+            kept[there[0]] = replace(first, alternatives=first.alternatives + new)
+            phrases.update((folded(one), there[0]) for one in new)
+            say(f"{entry.source} asks and answers the same as {first.source}; both are taken as one")
         elif entry.id in ids:
             faults.append(Fault(entry.source, f"has the id {entry.id!r} of {ids[entry.id].source}, expected its own"))
         else:
-            kept.append(entry)
+            phrases.update((folded(one), len(kept)) for one in entry.phrases)
             ids[entry.id] = entry
-            phrases.update((folded(one), entry) for one in entry.phrases)
+            kept.append(entry)
     return kept

@@ -34,6 +34,7 @@ LISTS = ("entries", "faq", "mainEntity")
 HEADING = re.compile(r"(#{1,6})[ \t]+(.*)$")
 ASKED = re.compile(r"(?:\*\*)?(?:Q|Question|问|问题)[ \t]?\d{0,4}[ \t]?[.:：](.*)$", re.IGNORECASE)
 ANSWERED = re.compile(r"(?:\*\*)?(?:A|Answer|答|回答)[ \t]?\d{0,4}[ \t]?[.:：](.*)$", re.IGNORECASE)
+MARKUP = re.compile(r"<[a-zA-Z][^<>]{0,200}>|&(?:\w{1,10}|#\d{1,7});")
 FENCE = re.compile(r"[ \t]{0,3}(```|~~~)")
 Say = Callable[[str], None]
 Found = tuple[str, dict[str, Any]] | Fault
@@ -151,6 +152,9 @@ def _object(record: Any, source: str, unknown: list[str]) -> Found:
     if record.get("@type") == "Question":
         accepted = record.get("acceptedAnswer")
         answer = accepted.get("text") if isinstance(accepted, dict) else None
+        if isinstance(answer, str) and MARKUP.search(answer):
+            blocks = html.blocks(answer.encode(), f"{source}.html", sources.Settings())
+            answer = "\n\n".join(one["text"] for one in blocks)
         return source, {"question": record.get("name"), "answer": answer}
     unknown += [key for key in record if key.casefold() not in KNOWN]
     return source, {KNOWN[key.casefold()]: value for key, value in record.items() if key.casefold() in KNOWN}

@@ -22,14 +22,14 @@ Knows nothing of thresholds and of conversations.
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from ..generation.backend import Backend
-from .encoder import fitting, vectors
+from .encoder import embedded
 from .faq_entries import Entry
 from .faq_topics import topics
 from .words import words
@@ -248,23 +248,3 @@ def parts(question: str) -> list[str]:
     wholes = [question] if len(question) <= LONGEST else []
     sentences = [one[at : at + LONGEST] for one in sentences for at in range(0, len(one), LONGEST)]
     return list(dict.fromkeys([*wholes, *sentences]))
-
-
-def embedded(encoder: Backend, texts: Sequence[str]) -> np.ndarray:
-    """(texts, width) vectors of length one; of a text that the encoder cannot read at once the mean of its pieces'."""
-    fits, _ = fitting(encoder)
-    pieces = [(row, piece) for row, text in enumerate(texts) for piece in pieces_of(text, fits)]
-    found = vectors(encoder, [piece for _, piece in pieces])
-    sums = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
-    np.add.at(sums, [row for row, _ in pieces], found)
-    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
-
-
-def pieces_of(text: str, fits: Callable[[str], bool] | None) -> list[str]:
-    """A text in halves, and these again, until each is read whole; divided at a space where one is near the middle."""
-    if fits is None or fits(text) or len(text) < 2:
-        return [text]
-    middle = len(text) // 2
-    space = text.rfind(" ", middle // 2, middle)
-    at = space if space > 0 else middle
-    return [*pieces_of(text[:at].strip() or text[:1], fits), *pieces_of(text[at:].strip() or text[-1:], fits)]

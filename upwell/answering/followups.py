@@ -36,7 +36,8 @@ ABOUT = re.compile(
     r"(?:(for|in|of|with|on|at|to|by)\s+)?(.+?)[\s?.!]*$",
     re.IGNORECASE,
 )
-VERB = re.compile(r"\b(?:is|are|am|was|were|do|does|did|can|could|will|would|shall|should|may|must|has|have|had)\b", re.I)
+VERB = re.compile(r"\b(?:is|are|am|was|were|do|does|did|can|could|will|would|shall|should|may|must|has|have|had)\b",
+                  re.IGNORECASE)  # fmt: skip
 THING = re.compile(r"^.*\b(?:of|on|for|about|with|in|at|from|the|an?|my|your|our)\s+(?=\w)", re.IGNORECASE | re.DOTALL)
 DEMONSTRATIVE = {"this", "that", "these", "those"}
 PERSON = {"he", "him", "his", "she", "her", "hers", "they", "them", "their", "theirs"}

@@ -14,9 +14,11 @@ knows nothing of answers.
 """
 
 import contextlib
+import json
 import re
 import sqlite3
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -151,6 +153,17 @@ class Index:
             raise DataError(f"document {document}: there is none of this number")
         return rows[0][0]
 
+    def page(self, document: int, at: int) -> int:
+        """The page on which a character of a document stands; 0 where it has no pages."""
+        rows = self._all("select pages from document where id = ?", (document,))
+        pages = json.loads(rows[0][0]) if rows else []
+        before = bisect_right([start for start, _ in pages], at)
+        return pages[before - 1][1] if before else 0
+
+    def personal(self, collection: str = "") -> str:
+        """What is done with personal data of a collection, as `update` was told last; "" where it was told nothing."""
+        return self._about(f"personal {collection}") or ""
+
     def passages(self, ids: Iterable[int]) -> list[Passage]:
         """The passages with these ids, in this order; those that are gone meanwhile are left out."""
         ids = list(ids)
@@ -271,9 +284,12 @@ class Index:
         """Make a collection hold what these files and folders hold: what is new, what changed, and what is gone there.
 
         prune: take out what is gone below the paths. step, salt: what is done with each document before it is stored,
-        and a name for it. Raises DataError for a path with no files; what cannot be read is among the faults.
+        and a name for it, which `personal` tells. Raises DataError for a path with no files; what cannot be read is
+        among the faults.
         """
         with self._writing(say) as writer:
+            if self.personal(collection) != salt:
+                writer.remember(f"personal {collection}", salt)
             return updating.update(writer, paths, collection, prune, reading or sources.Settings(), step, salt,
                                    progress or (lambda done, total, passages: None))  # fmt: skip
 

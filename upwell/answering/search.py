@@ -71,15 +71,14 @@ class Searcher:
     def find(self, question: str, k: int | None = None, collections: Collection[str] | None = None) -> list[Hit]:
         """The k best passages of these collections (None: of all), the best one first.
 
-        Raises DataError for an empty question, TooLong for one of more than LONGEST characters or of more tokens than
-        the encoder reads.
+        Raises DataError for an empty question, TooLong for one of more than LONGEST characters.
         """
         self.check(question)
         wanted, s = self.settings.k if k is None else k, self.settings
         if not 1 <= wanted <= MOST:
             raise SettingsError(f"k: found {wanted}, expected 1 to {MOST:,}")
         depth = max(wanted, s.depth)
-        vector = self._vector(question) if s.dense and self.encoder is not None else None
+        vector = encoders.embedded(self.encoder, [question])[0] if s.dense and self.encoder is not None else None
         words = self.index.lexical(question, depth, collections) if s.lexical else []
         meaning = [] if vector is None else self.index.nearest(vector, depth, collections)
         hits = self._hits(question, vector, dict(words), dict(meaning), depth)
@@ -99,14 +98,6 @@ class Searcher:
             raise TooLong(f"the question has {len(question):,} characters, expected at most {LONGEST:,}; ask in fewer")
         if "\0" in question or not _is_writable(question):
             raise DataError("the question holds a sign that no text can hold, expected Unicode; take it out")
-
-    def _vector(self, question: str) -> list[float]:
-        most = encoders.room(self.encoder)
-        if most is not None and not encoders.reads(self.encoder, question, most):
-            size = encoders.tokens(self.encoder, question)
-            raise TooLong(f"the question has {size:,} tokens, but {self.encoder.name} reads at most {most:,}; ask in "
-                          "fewer words, or search by words alone")  # fmt: skip
-        return encoders.vectors(self.encoder, [question])[0]
 
     def _hits(self, question: str, vector, words: dict[int, float], meaning: dict[int, float],
               depth: int) -> list[Hit]:  # fmt: skip
@@ -137,21 +128,19 @@ class Searcher:
         """They in the order that the cross-encoder and their score give together, which is their new score, 0 .. 1."""
         if not hits:
             return []
-        asked = shown(self.cross, question)
-        said = self.cross.classify([(asked, shown(self.cross, self._shortened(question, hit.passage.text)))
+        most = encoders.room(self.cross)
+        asked = self._begun(question, None if most is None else most // 2)
+        left = None if most is None else most - encoders.tokens(self.cross, asked) - 2  # what stands between the two
+        said = self.cross.classify([(shown(self.cross, asked), shown(self.cross, self._begun(hit.passage.text, left)))
                                     for hit in hits])  # fmt: skip
         odds = [_odds(one) for one in said]
         scored = [replace(hit, score=_probability(one + self.settings.found * hit.score), cross=_probability(one))
                   for hit, one in zip(hits, odds, strict=True)]  # fmt: skip
         return sorted(scored, key=lambda hit: -hit.score)
 
-    def _shortened(self, question: str, text: str) -> str:
-        """As much of a passage as the cross-encoder reads beside the question; it is shown whole all the same."""
-        most = encoders.room(self.cross)
-        if most is None:
-            return text
-        left = most - encoders.tokens(self.cross, question) - 2  # what stands between the two
-        while text and encoders.tokens(self.cross, text) > max(left, 1):
+    def _begun(self, text: str, most: int | None) -> str:
+        """As much of a text as has so many tokens of the cross-encoder; it is shown whole all the same."""
+        while most is not None and text and encoders.tokens(self.cross, text) > max(most, 1):
             text = text[: int(len(text) * 0.8)]
         return text
 

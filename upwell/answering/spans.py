@@ -16,6 +16,7 @@ from ..errors import DataError
 from ..generation.backend import Backend
 from . import Hit
 from . import encoder as encoders
+from .glosses import shown
 from .words import words
 
 READ = 5  # hits in which an answer is looked for
@@ -75,6 +76,19 @@ def content(text: str) -> frozenset[str]:
 def coverage(wanted: Collection[str], text: str) -> float:
     """The share of the wanted words that stand in the text; 0 where none is wanted."""
     return len(content(text).intersection(wanted)) / len(wanted) if wanted else 0.0
+
+
+def covered(encoder: Backend | None, question: str, texts: Sequence[str]) -> list[float]:
+    """The coverage of a question by each text: of its words, or of their English meanings where the encoder is shown
+    these and they are shared more."""
+    wanted = content(question)
+    found = [coverage(wanted, text) for text in texts]
+    meant = question if encoder is None else shown(encoder, question)
+    others = texts if encoder is None else [shown(encoder, text) for text in texts]
+    if meant == question and list(others) == list(texts):
+        return found
+    wanted = content(meant)
+    return [max(own, coverage(wanted, text)) for own, text in zip(found, others, strict=True)]
 
 
 # ---- sentences ----
@@ -151,8 +165,7 @@ def by_likeness(encoder: Backend | None, question: str, hits: Sequence[Hit]) -> 
         return None
     texts = [hit.passage.text[start:end] for hit, start, end in places]
     worth = {id(hit): 1 - LOWER * rank for rank, hit in enumerate(hits[:READ])}
-    wanted = content(question)
-    shared = [coverage(wanted, text) for text in texts]
+    shared = covered(encoder, question, texts)
     near = cosines(encoder, question, texts)
     scores = shared if near is None else [HALF * a + (1 - HALF) * b for a, b in zip(near, shared, strict=True)]
     best: list[Found] = []
@@ -177,7 +190,7 @@ def cosines(encoder: Backend | None, question: str, texts: Sequence[str]) -> lis
     if encoder is None:
         return None
     try:
-        found = encoders.vectors(encoder, [question, *texts])
+        found = encoders.embedded(encoder, [question, *texts])
     except DataError:  # longer than it reads
         return None
     return (found[1:] @ found[0]).tolist()

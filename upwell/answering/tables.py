@@ -2,7 +2,7 @@
 
     about       one line a fact: encoder, folder, width, probe, vectors (the file that counts), rows (how many of its
                 rows count), unclean (1 while something that was taken out may still be read in a file)
-    document    a text as it was read
+    document    a text as it was read; pages: where each begins, [[character, number], ...]
     passage     where it begins and ends in its document; row: where its vector stands, null where it has none
     file        what a file held when it was read: not read again while that is the same
     words       the full-text index (FTS5); it splits at spaces alone, since `words.words` made them
@@ -21,15 +21,15 @@ from ..atomic import FULL as FULL_DISK
 from ..atomic import said_plainly
 from ..errors import Busy, DataError, DiskError, ServiceError
 
-VERSION = 1
+VERSION = 2
 NAME = "index.sqlite"
 MARK = 0x75706978  # application_id: "upix"
 WAIT = 30.0  # seconds for another process's commit
 TABLES = (
     "create table about (key text primary key, value) without rowid",
     "create table document (id integer primary key autoincrement, collection text not null, source text not null, "
-    "title text not null, file text not null, text text not null, characters integer not null, hash blob not null, "
-    "unique (collection, source))",
+    "title text not null, file text not null, text text not null, pages text not null, characters integer not null, "
+    "hash blob not null, unique (collection, source))",
     "create index document_file on document (collection, file)",
     "create table passage (id integer primary key autoincrement, document integer not null, collection text not null, "
     "start integer not null, stop integer not null, heading text not null, page integer not null, hash blob not null, "

@@ -13,6 +13,7 @@ vector already takes it from there. Knows no path of a text and no question.
 
 import contextlib
 import hashlib
+import json
 import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterable
@@ -210,9 +211,10 @@ class Writer:
     def _insert(self, one: New, said: list[tuple[bytes, int | None]]) -> None:
         document = one.document
         number = self.base.execute(
-            "insert into document (collection, source, title, file, text, characters, hash) values "
-            "(?, ?, ?, ?, ?, ?, ?)",
-            (one.collection, document.source, document.title, one.file, document.text, len(document.text), one.hash),
+            "insert into document (collection, source, title, file, text, pages, characters, hash) values "
+            "(?, ?, ?, ?, ?, ?, ?, ?)",
+            (one.collection, document.source, document.title, one.file, document.text, json.dumps(document.pages),
+             len(document.text), one.hash),
         ).lastrowid
         for piece, (own, row) in zip(one.pieces, said, strict=True):
             passage = self.base.execute(
@@ -230,6 +232,11 @@ class Writer:
             self.base.execute("delete from document where id = ?", (number,))
         if ids:
             self._set(unclean=1)
+
+    def remember(self, key: str, value: str) -> None:
+        """A fact of the index, in a commit of its own."""
+        with plainly(self.folder), transaction(self.base):
+            self._set(**{key: value})
 
     def _set(self, **facts) -> None:
         self.base.executemany("insert or replace into about values (?, ?)", facts.items())

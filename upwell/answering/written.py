@@ -44,6 +44,9 @@ HIDDEN_ADDRESS, HIDDEN_ADDRESS_ZH = "(address in the source)", "（网址见来�
 
 CONTROL = re.compile(r"<(?=[|｜/a-zA-Z▁_])|\[(?=/?[A-Z_]{3,}\])|(?<=<)<(?=SYS)")
 PICTURE = re.compile(r"!\[[^\[\]]*\](?:\s*(?:\((?:[^()]|\([^()]*\))*\)?|\[[^\]]*\]?))?")
+QUOTED_LINK = re.compile(
+    r"\[([^\[\]]*)\](?:\((?:[^()]|\([^()]*\))*(?:\)|$)|\[(?!\s*\^?\d)[^\]]*(?:\]|$)|:\s*<?(?=\S*[/#?=@]|\S*\w\.[a-z])\S+)"
+)
 LINK = re.compile(r"\[([^\[\]]*)\]\s*(?:\((?:[^()]|\([^()]*\))*(?:\)|$)|\[(?!\s*\^?\d)[^\]]*(?:\]|$)|:\s*\S+)")
 TAG = re.compile(
     r"<!--.*?(?:-->|$)|<[a-zA-Z](?=[^<>]*[=/])[^<>]*(?:>|(?=<)|$)|<\s*/?\s*(?:a|abbr|article|audio|base|body|br|button|canvas|div|"
@@ -51,7 +54,7 @@ TAG = re.compile(
     r"picture|script|select|source|span|style|svg|table|template|textarea|title|track|video|details)\b[^<>]*(?:>|(?=<)|$)",
     re.IGNORECASE | re.DOTALL,
 )
-TAGGED = re.compile(r"(?<!<)<+(?=[a-zA-Z/!?])")
+TAGGED = re.compile(r"(?<!<)<+(?=[a-zA-Z/!?])(?!(?<=<)[A-Z]{2,12}(?:_[A-Za-z0-9]{1,12})?>)")  # <EMAIL> stands for one
 MARKS, LONGEST_MARK = ("[", "【", "(", "（"), 80  # how a mark begins, and its characters
 SIGNS = re.compile(r"[<>\[\]()!]")
 ROLE = re.compile(r"<\|[^|<>]{0,40}\|?>?|<｜[^｜<>]{0,40}｜?>?|\[/?(?:INST|SYS|SYSTEM)\]|<</?SYS>>|</?s>|"
@@ -62,6 +65,10 @@ ADDRESS = re.compile(
     r"(?<![a-z0-9])(?:data|javascript|vbscript|mailto|tel|sms|blob|file|about|intent)\s*:[^\s<>，。！？；、]+|"
     rf"(?<![a-z0-9.-])(?:[a-z0-9-]{{1,63}}\.)+[a-z]{{2,24}}(?::\d+)?[/?#]{STOPPED}+)>?",
     re.IGNORECASE | re.ASCII,
+)
+PLAIN = re.compile(
+    r"(?:https?://)?[\w.-]+(?::\d+)?(?:/[\w./~%+-]*)?|(?:about|blob|data|file|intent|mailto|sms|tel)\s*:[\w.@+()-]+",
+    re.IGNORECASE,
 )
 CITED = re.compile(
     r"\s*(?:\[\s*\^?[1-9]\d*(?:\s*[,;–-]\s*\^?\d+)*\s*\](?:\([^()]{0,200}\))?|【\s*\d[^】]{0,60}】|\(\s*(?:source|doc|document|passage|see)s?\b[^()]{0,60}\)|"
@@ -80,6 +87,8 @@ NAME = re.compile(r"\b[A-Z][\w-]*")
 NUMERALS = {word: str(number) for number, word in enumerate(
     "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split(), start=2)} | {
     "twenty": "20", "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "hundred": "100", "thousand": "1000"}
+HAN, LABEL = re.compile("[\u3400-\u9fff]"), 3  # words of a label
+LITTLE = frozenset("的是在有和与及或也都就还会可以能要让被把对从到于为了着过吗呢吧啊这那其它您你我们请一不个")
 HAN_NUMBER = re.compile("[零〇一二两三四五六七八九十百千万亿]+")
 HAN_DIGITS = {sign: number for number, sign in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 HAN_UNITS = {"十": 10, "百": 100, "千": 1000}
@@ -212,14 +221,15 @@ def _taken_out(text: str, quoted: bool) -> str:
     """A text without its outermost links, tags, marks and addresses."""
     text = " ".join(ROLE.sub(" ", text).split())  # one space each, since a mark is sought behind all that there are
     text = text if quoted else CITED.sub("", text)
-    text = TAG.sub(" ", LINK.sub(r"\1", PICTURE.sub(" ", text)))
+    text = TAG.sub(" ", (QUOTED_LINK if quoted else LINK).sub(r"\1", PICTURE.sub(" ", text)))
     instead = HIDDEN_ADDRESS_ZH if chinese(ADDRESS.sub(" ", text)) else HIDDEN_ADDRESS
     text = ADDRESS.sub(lambda one: one.group() if quoted and _carries_nothing(one.group()) else instead, text)
     return " ".join(TAGGED.sub("< ", text).split())
 
 
 def _carries_nothing(address: str) -> bool:
-    return bool(re.fullmatch(r"https?://[\w.-]+(?::\d+)?(?:/[\w./~%+-]*)?", address)) and len(address) <= 200
+    """Whether an address of a stored text is plain: a site or a page of it, a number to call, a word and a colon."""
+    return len(address) <= 200 and bool(PLAIN.fullmatch(address))
 
 
 # ---- what holds ----
@@ -237,9 +247,9 @@ class Held:
         words = content(_bare(text))
         if not words or ORDINAL.fullmatch(text) or FORGED.search(text):
             return ()
-        numbers, names = numbers_of(text), _names(text)
+        numbers, names, signs = numbers_of(text), _names(text) | _label(text), {*HAN.findall(_bare(text))} - LITTLE
         found = [one.place(text, words) for one in self.passages if not numbers - one.numbers
-                 and names <= one.words]  # fmt: skip
+                 and names <= one.words and signs <= one.signs]  # fmt: skip
         best = max(filter(None, found), key=lambda one: one.score, default=None)
         return () if best is None else (best,)
 
@@ -256,6 +266,7 @@ class _Read:
         self.above = content(above)
         self.words = content(p.text) | self.above
         self.numbers = numbers_of(p.text) | numbers_of(above)
+        self.signs = {*HAN.findall(p.text), *HAN.findall(above)}
 
     def place(self, text: str, words: frozenset[str]) -> Found | None:
         """The sentence, or two in a row, that say it; None where none do. Titles count, but do not say it alone."""
@@ -307,6 +318,13 @@ def _names(text: str) -> frozenset[str]:
     """The words of the names in a sentence, its first word left out."""
     found = [one.group() for one in NAME.finditer(_bare(text)) if one.start()]
     return content(" ".join(found)) if found else frozenset()
+
+
+def _label(text: str) -> frozenset[str]:
+    """The words before a colon, as in "Returns: 30 days.": what a sentence claims to be about."""
+    before, colon, _ = _bare(text).partition(":")
+    words = content(before) if colon and not before[-1:].isdigit() else frozenset()
+    return words if len(words) <= LABEL else frozenset()
 
 
 def _bare(text: str) -> str:

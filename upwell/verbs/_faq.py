@@ -8,7 +8,7 @@ Imports nothing heavy before it opens.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from upwell import terminal
@@ -42,8 +42,7 @@ class Customers:
 
 def check(settings: Customers, served: bool) -> None:
     """SettingsError for what does not go together. served: whether there is an FAQ."""
-    given = [name for name in ("faq_log", "faq_translator", "contact", "webhook", "widget_origins")
-             if getattr(settings, name)]  # fmt: skip
+    given = [one.name for one in fields(Customers) if getattr(settings, one.name) != one.default]
     if given and not served:
         raise SettingsError(f"--{given[0].replace('_', '-')} goes with --faq; name the file of questions and answers")
     if settings.webhook_secret_file is not None and settings.webhook is None:
@@ -69,7 +68,7 @@ class Counter:
         self.secret = secret_of(settings.webhook_secret_file)
         if settings.webhook is not None:
             faq_handover.check(settings.webhook)
-        self.folder = encoder_of(settings.faq_encoder, entries)
+        self.folder = encoder_of(settings.faq_encoder)
 
     def open(self, opened: Callable[[Path], object]):
         """The service. opened: the folder of a model -> its backend."""
@@ -120,7 +119,7 @@ def secret_of(file: Path | None) -> str:
     return found
 
 
-def encoder_of(given: str, entries: list) -> Path | None:
+def encoder_of(given: str) -> Path | None:
     """The folder or name of the encoder; None for words alone, which is told where nobody asked for it."""
     from upwell import weights
 

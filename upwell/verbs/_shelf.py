@@ -37,7 +37,8 @@ class Shelf:
         if not self.settings.index:
             return
         reader, cross = (self.headed(*one, backends, turns) for one in (READER, CROSS))
-        writer = self.writer(backends)
+        named = {self.encoder_name(folder) for folder in self.settings.index}
+        writer = self.writer({name: one for name, one in backends.items() if one.name not in named})
         for folder in self.settings.index:
             name = folder.resolve().name
             if name in backends or name in self.libraries:
@@ -54,12 +55,18 @@ class Shelf:
         from upwell.answering.search import Searcher
         from upwell.serving.library import Library
 
-        with Index.open(folder) as index:
-            wanted = str(self.settings.encoder or index.encoder_place or NONE)
+        wanted = self.encoder_name(folder)
         encoder = None if wanted == NONE else self.encoder(wanted, backends, turns)
         index = self.held.enter_context(Index.open(folder, encoder=encoder))
         how = "written" if writer else "extractive"
         return Library(name, index, Asker(Searcher(index, encoder, cross), reader, writer, Asking(style=how)), how)
+
+    def encoder_name(self, folder: Path) -> str:
+        """What gives an index its vectors."""
+        from upwell.answering.index import Index
+
+        with Index.open(folder) as index:
+            return str(self.settings.encoder or index.encoder_place or NONE)
 
     def encoder(self, wanted: str, backends: dict, turns):
         """The model that gave an index its vectors; one behind --base-url is known by its name."""

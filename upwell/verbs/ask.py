@@ -29,7 +29,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from upwell import terminal
-from upwell.errors import DataError, SettingsError, UpwellError
+from upwell.errors import CheckpointError, DataError, SettingsError, UpwellError
 from upwell.verbs._models import How, Which, model_folder, open_backend, open_folder
 from upwell.verbs._shelf import CROSS, READER, headed
 from upwell.verbs._typing import at_terminal, in_pipe, next_turn
@@ -48,6 +48,8 @@ class Settings(How):
     """The folder that `upwell index` wrote."""
     encoder: str = ""
     """The model that gave the index its vectors, or none to search by words alone; default: the index's own."""
+    encoder_url: str | None = None
+    """The server that gives the vectors, of an index that was made with --base-url."""
     cross: Path | None = None
     """A model that reads question and passage together and says whether it answers (upwell recipe rerank)."""
     reader: Path | None = None
@@ -121,7 +123,7 @@ def asked(settings: Settings) -> Iterator[str]:
 
 def opened(settings: Settings, held: ExitStack):
     """What answers: the index and its models, which `held` puts away."""
-    from upwell.answering import asking
+    from upwell.answering import asking, calibration
     from upwell.answering.index import Index
     from upwell.answering.search import Searcher
 
@@ -132,15 +134,30 @@ def opened(settings: Settings, held: ExitStack):
     if missing:
         raise DataError(f"{settings.index} has no collection {', '.join(missing)}; it has "
                         f"{', '.join(sorted(filter(None, there))) or 'none with a name'}")  # fmt: skip
-    encoder = None if wanted == NONE else local(settings, Path(wanted), held)
+    encoder = None if wanted == NONE else encoder_of(settings, wanted, held)
     index = held.enter_context(Index.open(settings.index, encoder=encoder))
     reader = None if settings.reader is None else headed(local(settings, settings.reader, held), *READER)
     cross = None if settings.cross is None else headed(local(settings, settings.cross, held), *CROSS)
     how = asking.Settings(k=settings.k, style=settings.style, threshold=settings.threshold)
-    asker = asking.Asker(Searcher(index, encoder, cross), reader, writer_of(settings, held), how)
+    searcher, writer = Searcher(index, encoder, cross), writer_of(settings, held)
+    damaged = calibration.of(None, named) if settings.calibrate is not None else None  # what is there is made anew
+    asker = asking.Asker(searcher, reader, writer, how, damaged)
     if settings.calibrate is None:
         tell(asker, "" if encoder is None else named)
     return asker
+
+
+def encoder_of(settings: Settings, wanted: str, held: ExitStack):
+    """The model that gives a question its vector: on a server, or ours."""
+    if settings.encoder_url is None:
+        try:
+            return local(settings, Path(wanted), held)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; or `--encoder none` searches by words alone, and --encoder-url names the "
+                                  "server that the index was made with") from None  # fmt: skip
+    backend = open_backend(Which(base_url=settings.encoder_url, model=wanted), settings.api_key).backend
+    held.callback(backend.close)
+    return backend
 
 
 def local(settings: Settings, folder: Path, held: ExitStack, writes: bool = False):
@@ -302,7 +319,10 @@ def calibrate(settings: Settings, asker, known: list[tuple[str, bool]]) -> None:
     found: dict[bool, list] = {True: [], False: []}
     with terminal.Progress("questions", len(known)) as bar:
         for number, (question, answerable) in enumerate(known, start=1):
-            found[answerable].append(asker.shown(question, settings.collection or None))
+            try:
+                found[answerable].append(asker.shown(question, settings.collection or None))
+            except DataError as error:
+                raise DataError(f"{settings.calibrate}, question {number:,}: {error}") from None
             bar.update(number)
     named = asker.searcher.index.encoder_name if asker.searcher.encoder is not None else ""
     reader, cross = "" if asker.reader is None else asker.reader.name, asker.searcher.cross_name

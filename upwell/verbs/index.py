@@ -56,8 +56,9 @@ class Settings:
     """Show what the index holds."""
     keep: bool = False
     """Leave in what is gone below the paths."""
-    personal: Literal["keep", "mask"] = "keep"
-    """Store the documents as they are, or with their personal data masked (<EMAIL> ...); see docs/privacy.md."""
+    personal: Literal["keep", "mask"] | None = None
+    """Store the documents as they are, or with their personal data masked (<EMAIL> ...); see docs/privacy.md. Default:
+    as the collection was made, and keep for a new one."""
     skip_unreadable: bool = False
     """Go on without what cannot be read, instead of ending with an error when all else is in the index."""
     max_errors: int = 20
@@ -106,8 +107,10 @@ def remove(settings: Settings, index) -> None:
     for source in settings.remove:
         count = index.remove(source, settings.collection)
         if not count:
-            where = f" in the collection {settings.collection}" if settings.collection else ""
-            raise DataError(f"{settings.out}: found no document {source}{where}; --list shows their names")
+            where = f"in the collection {settings.collection}" if settings.collection else "outside of collections"
+            elsewhere = sorted({one.collection for one in index.documents() if one.source == source})
+            more = f"it is in {', '.join(elsewhere)}: name --collection" if elsewhere else "--list shows their names"
+            raise DataError(f"{settings.out}: found no document {source} {where}; {more}")
         what = "1 document" if count == 1 else f"{count:,} documents"
         terminal.say(f"{what} of {source} taken out of the index")
 
@@ -121,12 +124,13 @@ def update(settings: Settings) -> Faults:
     encoder = opened(settings)
     try:
         with Index.open(settings.out, encoder=encoder, create=True) as index:
-            step = masking() if settings.personal == "mask" else None
+            personal = settings.personal or index.personal(settings.collection) or "keep"
+            step = masking() if personal == "mask" else None
             with terminal.Progress("index, %", 100) as bar:
                 report = index.update(
                     settings.paths, settings.collection, terminal.note,
                     lambda done, total, made: bar.update(100 * done / total, {"passages": f"{made:,}"}),
-                    not settings.keep, settings.reading, step, settings.personal,
+                    not settings.keep, settings.reading, step, personal,
                 )  # fmt: skip
             finished(settings, index, report)
     finally:
