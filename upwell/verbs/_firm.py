@@ -162,11 +162,9 @@ class Firm:
 
     @property
     def encoder_name(self) -> Path | None:
-        """The encoder that was named; for Chinese text none unless it was, since the usual one reads English."""
-        named = self.settings.encoder
-        if named is not None:
-            return None if str(named) == "none" else named
-        return None if self.language == "zh" else Path("minilm-l6")
+        """The encoder that was named, else the usual one, which is shown Chinese as the meanings of its words."""
+        named = self.settings.encoder or Path("minilm-l6")
+        return None if str(named) == "none" else named
 
     @cached_property
     def encoder(self):

@@ -63,7 +63,7 @@ class Settings:
     """A model that chats, to be taught from --corpus: a folder, or a name (smollm2-135m is fetched)."""
     encoder: Path | None = None
     """With --from: what passages are found by beside their words, a folder or a name; none: words alone. Default:
-    minilm-l6, which reads English; none for Chinese text."""
+    minilm-l6."""
     questions: int = 60
     """With --from: questions about held-out documents that are asked before and after."""
 
