@@ -8,6 +8,7 @@ about, too.
 
 import json
 import random
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +75,18 @@ def test_A1_every_citation_is_an_exact_span_of_the_document_that_it_names(asker)
             own += stored == one["context"]
     print(f"{own} of {answered} answers cite the passage that their question was written about")
     assert answered > len(known) / 2 and own > answered / 2
+
+
+def test_A2_chinese_questions_are_told_apart_though_the_encoder_knows_english_alone(tmp_path):
+    shop = json.loads((Path(__file__).parent / "faq_zh.json").read_text(encoding="utf-8"))
+    encoder = open_folder(weights.fetch("minilm-l6", silent), How()).backend
+    with Index.open(tmp_path / "index", encoder=encoder, create=True) as index:
+        index.add(Document(one["answer"], str(number)) for number, one in enumerate(shop["entries"]))
+        asker = Asker(Searcher(index, encoder))
+        own = [asker.ask(one["question"]) for one in shop["entries"]]
+        others = [asker.ask(one) for one in shop["unrelated"][30:]]
+    encoder.close()
+    first = sum(one.hits[0].passage.source == str(number) for number, one in enumerate(own) if one.hits)
+    refused, falsely = sum(one.refused for one in others), sum(one.refused for one in own)
+    print(f"{refused} of {len(others)} refused, falsely {falsely} of {len(own)}; right text first {first}")
+    assert refused >= 0.9 * len(others) and falsely <= 0.5 * len(own) and first >= 0.4 * len(own)
