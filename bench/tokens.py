@@ -2,15 +2,15 @@
 
     python bench/tokens.py [FOLDER OR FILE ...]     # default: the source code of this Python's standard library
 
-Of .jsonl files the "text" of each line is read. Beside it what the `tokenizers` library alone needs for the same ids in
-the same run, on all cores too, and what learning takes. Every round begins anew: nothing is remembered of the one
-before.
+Of .jsonl files the "text" of each line is read; lines without one are passed over. Beside it what the `tokenizers`
+library alone needs for the same ids in the same run, on all cores too, and what learning takes. Every round begins
+anew: nothing is remembered of the one before.
 """
 
+import argparse
 import json
 import os
 import statistics
-import sys
 import sysconfig
 import tempfile
 import time
@@ -30,7 +30,12 @@ VOCABULARY, ROUNDS, LEARNT, ENOUGH = 8192, 5, 2_000_000, 30_000_000
 
 def main() -> None:
     """Every kind over the same texts."""
-    texts = list(read(sys.argv[1:] or [sysconfig.get_path("stdlib")]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("places", nargs="*", metavar="FOLDER OR FILE", default=[sysconfig.get_path("stdlib")])
+    places = parser.parse_args().places
+    texts = list(read(places))
+    if not texts:
+        parser.error(f"no text in {', '.join(places)}")
     size, sample = sum(len(text.encode()) for text in texts), first(texts, LEARNT)
     print(f"{date.today()}: {len(texts):,} documents, {size / 1e6:.1f} MB; "
           f"learnt from {sum(map(len, sample)) / 1e6:.1f} million characters")
@@ -87,10 +92,16 @@ def read(places: Sequence[str]) -> Iterator[str]:
         for path in files or sorted(place.rglob("*")) or [place]:
             if path.is_file() and "site-packages" not in path.parts and left > 0:
                 whole = path.read_text(encoding="utf-8", errors="replace")
-                lines = whole.split("\n") if path.suffix == ".jsonl" else []
-                for text in (json.loads(line)["text"] for line in lines if line) if lines else [whole]:
+                for text in texts_of(whole) if path.suffix == ".jsonl" else [whole]:
                     left -= len(text)
                     yield text
+
+
+def texts_of(lines: str) -> Iterator[str]:
+    """The "text" of each JSON line that has one."""
+    for record in (json.loads(line) for line in lines.split("\n") if line.strip()):
+        if isinstance(record, dict) and isinstance(record.get("text"), str):
+            yield record["text"]
 
 
 if __name__ == "__main__":

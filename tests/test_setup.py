@@ -77,6 +77,22 @@ def test_a_second_setup_does_nothing(setup, tmp_path, monkeypatch):
     assert setup.is_done(stamp, asked()) and setup.is_done(stamp, asked(test=True))
     made({**asked(), "files": "other"})
     assert not setup.is_done(stamp, asked())
+    made({**asked(), "extras": "grammar,pictures"})
+    assert not setup.is_done(stamp, asked())  # made when fewer extras were brought
+
+
+@pytest.mark.parametrize("test", [False, True])
+def test_an_installation_reads_every_format_and_measures_translations(setup, monkeypatch, test):
+    import tomllib
+
+    ran = []
+    monkeypatch.setattr(setup, "run", lambda command, hint="": ran.append(command))
+    monkeypatch.setattr(setup, "announce_cuda", lambda torch, options: None)
+    setup.install(types.SimpleNamespace(**{**vars(OPTIONS), "test": test}))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = ran[-1][-1].removeprefix(str(ROOT) + "[").removesuffix("]").split(",")
+    assert asked == ["test"] if test else {"evaluate", "formats", "grammar", "pictures"} == set(asked)
+    assert set(asked) <= set(project["optional-dependencies"])
 
 
 def test_a_python_that_is_too_old_is_one_sentence(setup, monkeypatch):

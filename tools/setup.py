@@ -20,6 +20,7 @@ import urllib.request
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 CUDA = ("torch", "triton", "nvidia-", "cuda-")
+EXTRAS = "evaluate,formats,grammar,pictures"  # what an installation without the tests' needs brings
 CUDA_GIGABYTES = 2.7  # torch 2.13.0 for Linux on PyPI with the nvidia-* packages it asks for, November 2026
 
 
@@ -57,7 +58,8 @@ def fingerprint(options):
     for name in ("pyproject.toml", "constraints.txt"):
         with open(os.path.join(ROOT, name), "rb") as file:
             content += file.read()
-    return {"files": hashlib.sha256(content).hexdigest(), "torch": options.torch, "test": options.test}
+    files = hashlib.sha256(content).hexdigest()
+    return {"files": files, "torch": options.torch, "test": options.test, "extras": EXTRAS}
 
 
 def is_done(stamp, wanted):
@@ -68,7 +70,8 @@ def is_done(stamp, wanted):
     except (OSError, ValueError):
         return False
     same = found.get("files") == wanted["files"] and (found.get("torch") == wanted["torch"] or not wanted["torch"])
-    return same and (found.get("test") or not wanted["test"]) and os.path.exists(python())
+    enough = found.get("test") or (found.get("extras") == wanted["extras"] and not wanted["test"])
+    return same and enough and os.path.exists(python())
 
 
 def python():
@@ -93,7 +96,7 @@ def install(options):
     announce_cuda(torch, options)
     print("Installing upwell and what it needs (a minute or two)", flush=True)
     run(pip(options) + torch)
-    extra = "[test]" if options.test else "[grammar,pictures]"
+    extra = "[test]" if options.test else "[%s]" % EXTRAS
     with tempfile.TemporaryDirectory() as folder:
         rest = os.path.join(folder, "constraints.txt")
         with open(rest, "w", encoding="utf-8") as file:

@@ -349,3 +349,9 @@ def test_at_a_terminal_ctrl_c_stops_an_answer_and_ctrl_d_ends(tmp_path):
         assert screen.process.wait(30) == 0 and b"Traceback" not in screen.screen
     finally:
         screen.close()
+
+
+def test_a_folder_without_a_model_is_told_as_such(say, tmp_path):
+    (tmp_path / "data").mkdir()
+    code, out, err = say((tmp_path,), "The river")
+    assert code == 2 and out == "" and "holds no model" in err and len(err.splitlines()) == 1

@@ -368,3 +368,11 @@ def test_tasks_and_objectives_belong_together():
     assert set(running.TASKS) == set(taking.MODELS) == set(taking.WHAT) - {"plain"}
     with pytest.raises(DataError, match="is not there"):
         taking.looked(taking.Path("nowhere.jsonl"))
+
+
+def test_chats_for_a_model_without_a_template_are_refused_before_anything_is_prepared(tmp_path, capsys):
+    plain = made(tmp_path / "plain", "llama", folders.bpe(()))
+    data = lines(tmp_path / "chats.jsonl", folders.chat)
+    assert run("--data", data, "--model", plain, "--out", tmp_path / "out") == 2
+    err, _ = said(capsys)
+    assert "has no chat template" in err and "upwell tokenizer TEXTS --chat" in err and not (tmp_path / "out").exists()

@@ -323,3 +323,10 @@ def test_an_average_is_what_is_measured_and_written(texts, tmp_path):
     model = hub.load(tmp_path / "out").model
     assert torch.equal(model.embed.weight, average["embed.weight"])
     assert not torch.equal(average["embed.weight"], weights["embed.weight"])
+
+
+def test_a_folder_of_raw_texts_is_told_to_be_prepared_first(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("The river is wide.")
+    assert cli.main(["pretrain", str(tmp_path), "--out", str(tmp_path / "run")]) == 2
+    told = capsys.readouterr().err
+    assert "is no prepared folder" in told and f"`upwell prepare {tmp_path}`" in told

@@ -1,12 +1,15 @@
 """upwell translate over a translator that has learnt for two steps: what comes through is what is protected."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from tests.verbs import folders
 from tests.verbs.test_evaluate_tasks import folder  # noqa: F401 a fixture
 from upwell import cli
 from upwell.translation import asking
+from upwell.verbs import translate
 
 
 def run(model, *words: str) -> int:
@@ -76,3 +79,22 @@ def test_memory_and_terms_are_kept_to(model, tmp_path, capsys):
 def test_what_cannot_be_is_one_sentence(model, words, said, capsys):
     assert cli.main(["translate", str(model), *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_model_that_learnt_no_pairs_and_does_not_chat_is_refused(tmp_path, capsys):
+    from tests.verbs.test_finetune import made
+
+    plain = made(tmp_path, "llama", folders.bpe(()))
+    assert cli.main(["translate", str(plain), "--text", "Open the file.", "--to", "zh"]) == 2
+    told = capsys.readouterr()
+    assert "has learnt no pairs of languages and is no chat model" in told.err and told.out == ""
+
+
+def test_a_text_that_comes_back_as_it_was_is_told(model, capsys, monkeypatch):
+    made = SimpleNamespace(text="Open it.", source="Open it.", how="pieces", best=(), breaches=())
+    translate.show(translate.Settings(folder=model, target="de"), made, "en", "de")
+    told = capsys.readouterr()
+    assert told.out == "Open it.\n" and "came back as it was" in told.err
+    copied = SimpleNamespace(text="123", source="123", how="copied", best=(), breaches=())
+    translate.show(translate.Settings(folder=model, target="de"), copied, "en", "de")
+    assert capsys.readouterr().err == ""

@@ -47,9 +47,14 @@ class Turns:
             self.wake.notify_all()
 
     def wait_without(self, one: Turn) -> None:
-        """Return when it takes no more turns."""
+        """Return when it takes no more turns, and of the last one when the thread is gone: a process that ends while
+        it is still on its way out is aborted."""
         with self.wake:
-            self.wake.wait_for(lambda: one not in self._all)
+            thread = self._thread
+            self.wake.wait_for(lambda: one not in self._all and (self._all or self._thread is not thread or not thread))
+            gone = self._thread is not thread
+        if gone and thread is not None:
+            thread.join()
 
     def _work(self) -> None:
         with torch.inference_mode():
@@ -63,6 +68,7 @@ class Turns:
             self.wake.wait_for(lambda: not self._all or any(one.wants() for one in self._all))
             if not self._all:
                 self._thread = None
+                self.wake.notify_all()
             return [one for one in self._all if one.wants()]
 
     def _turn(self, one: Turn) -> None:

@@ -136,7 +136,7 @@ def examples(documents: Iterable[Document], tokenizer, template, settings: Setti
 def _chat(document: Document, tokenizer, template) -> tuple[list[int], list[bool]]:
     if template is None:
         raise DataError(f"{document.source} is a chat, and the tokenizer's folder has no chat template to write it "
-                        "in; name a --tokenizer with a chat_template.jinja beside it")  # fmt: skip
+                        "in; name one that has one (`upwell tokenizer --chat` makes it)")  # fmt: skip
     try:
         return template.ids_and_mask(document.fields["messages"], tokenizer)
     except DataError as error:

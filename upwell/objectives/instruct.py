@@ -60,8 +60,8 @@ def same_template(found: Template | None, wanted: Template | None, folder) -> No
 
 def _needed(template: Template | None, place: str) -> Template:
     if template is None:
-        raise DataError(f"{place}: found chats and no chat template to write them in; name a --tokenizer with a "
-                        "chat_template.jinja beside it")  # fmt: skip
+        raise DataError(f"{place}: found chats and no chat template to write them in; prepare them with --tokenizer "
+                        "FOLDER, one with a template in it (`upwell tokenizer --chat` makes one)")  # fmt: skip
     return template
 
 

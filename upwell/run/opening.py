@@ -79,6 +79,9 @@ def _opened(s: Running, device: str) -> Job:
     options = s.learn if isinstance(s.learn, room.Settings) else room.Settings()
     if teacher := getattr(options, "teacher", None):
         options = replace(options, teacher=weights.find(teacher))
+    if not (s.data / "tokenizer.json").is_file():
+        raise DataError(f"{s.data} is no prepared folder, there is no tokenizer.json in it; `upwell prepare {s.data}` "
+                        "makes one of texts, and its folder is named here")  # fmt: skip
     own = Tokenizer.load(s.data)
     base = checkpoint(s, device) if s.begins_with else None
     tokenizer = own if base is None else base.tokenizer

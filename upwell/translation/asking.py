@@ -72,6 +72,10 @@ def of(backend: Backend, folder: Path | None, prefix: str | None = None,
         if tasks:
             return _by_task(backend, tasks)
         return _marian(backend, pairs)
+    template = getattr(backend, "template", None)
+    if config is not None and (config.shape != "decoder" or template is None or template.plain):
+        raise SettingsError(f"{backend.name} ({config.kind}) has learnt no pairs of languages and is no chat model, "
+                            "expected one of them; `upwell recipe translate-en-zh` makes one")  # fmt: skip
     return Asking(backend.name, _told, pairs)
 
 

@@ -92,10 +92,12 @@ def main(settings: Settings) -> None:
 def check_template(settings: Settings) -> None:
     """CheckpointError for a folder without a chat template, unless it is to be spoken to all the same."""
     folder = settings.folder
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise CheckpointError(f"{folder} holds no model, there is no config.json in it; name a model's folder")
     if folder.is_dir() and not settings.plain and Template.load(folder) is None:
         raise CheckpointError(f"{folder} has no chat template, so the model never learnt to answer; `upwell generate "
                               f"{folder} --prompt ...` goes on with a text, --plain speaks to it all the same, and "
-                              "`upwell finetune` with chats teaches it")  # fmt: skip
+                              "what began with `upwell tokenizer --chat` learns it by `upwell finetune`")  # fmt: skip
 
 
 class Talk:

@@ -24,7 +24,7 @@ from typing import ClassVar, Literal
 from tyro.conf import Positional
 
 from upwell import terminal
-from upwell.errors import SettingsError, UpwellError
+from upwell.errors import CheckpointError, SettingsError, UpwellError
 from upwell.run import settings as running
 from upwell.settings import given
 from upwell.training.settings import Optim, Schedule
@@ -176,6 +176,7 @@ def main(settings: Settings) -> None:
         raise SettingsError(taken.advice())
     s = known(s, taken)
     if not taking.is_prepared(s.data) and not taken.prepared:
+        check_template(s)
         s = made(s)
     if s.plan:
         from upwell.run import planning
@@ -209,6 +210,17 @@ def known(s: Settings, taken) -> Settings:
     if s.proposed and main_process() and not (s.out / "state").exists():
         taking.shown(s, taking.proposed(taken, s.objective, folder, gentle(), s.memory))
     return s
+
+
+def check_template(s: Settings) -> None:
+    """CheckpointError where chats are to be learnt by a model that has nothing to write them in."""
+    from upwell import weights
+    from upwell.text.chat import Template
+
+    if s.objective == "instruct" and Template.load(weights.find(s.model)) is None:
+        raise CheckpointError(f"{s.model} has no chat template, in which chats are written; name a model that has one, "
+                              "such as smollm2-135m, or begin one with `upwell tokenizer TEXTS --chat`, `upwell "
+                              "prepare TEXTS --tokenizer` and `upwell pretrain`")  # fmt: skip
 
 
 def made(s: Settings) -> Settings:

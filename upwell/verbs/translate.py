@@ -174,6 +174,9 @@ def say(settings: Settings, translator, texts: list[str]) -> None:
 
 def show(settings: Settings, made, source: str, target: str) -> None:
     """One text that was translated."""
+    if made.text == made.source and made.how != "copied" and any(map(str.isalpha, made.text)):
+        terminal.warn(f"It came back as it was; does {settings.folder or settings.model} translate from {source} to "
+                      f"{target}?")  # fmt: skip
     if settings.json:
         record = {"source": made.source, "text": made.text, "from": source, "to": target, "how": made.how,
                   "confidence": round(made.confidence, 4), "best": list(made.best),
