@@ -9,6 +9,7 @@ know" is an answer.
     tables, vectors     its SQLite file; its vector file, and exact search in it
     updating, writing   what is new, changed and gone; how that goes into the files
     encoder     what is asked of the model that gives vectors
+    glosses     Chinese for an encoder that knows English: each word as what it means
     search      Searcher: lexical and dense ranks, fused; optionally read again by a cross-encoder -> Hits
     spans       where in a passage the answer stands: by a model that was trained for it, else the best sentence
     written     an answer in a chat model's words; what it says is held against the passages, outside of the model
