@@ -72,11 +72,15 @@ def of(backend: Backend, folder: Path | None, prefix: str | None = None,
         if tasks:
             return _by_task(backend, tasks)
         return _marian(backend, pairs)
-    template = getattr(backend, "template", None)
-    if config is not None and (config.shape != "decoder" or template is None or template.plain):
+    return Asking(backend.name, _told, pairs)
+
+
+def check_told(backend: Backend, way: Asking) -> None:
+    """SettingsError for a model of ours that can only be told in words what to do, and is no chat model."""
+    config, template = getattr(backend, "config", None), getattr(backend, "template", None)
+    if way.prompt is _told and config is not None and (config.shape != "decoder" or template is None or template.plain):
         raise SettingsError(f"{backend.name} ({config.kind}) has learnt no pairs of languages and is no chat model, "
                             "expected one of them; `upwell recipe translate-en-zh` makes one")  # fmt: skip
-    return Asking(backend.name, _told, pairs)
 
 
 def languages(folder: Path | None) -> frozenset[tuple[str, str]]:

@@ -122,7 +122,9 @@ def opened_translator(settings, glossary=None, memory=None):
     folder = None if settings.base_url is not None else model_folder(settings.folder)
     backend = open_backend(settings, settings.api_key, max(settings.rows, settings.beams)).backend
     how = How(settings.beams, settings.best, settings.whole, None, glossary or Glossary(), memory)
-    return Translator(backend, asking.of(backend, folder, settings.prefix), how), backend.close
+    way = asking.of(backend, folder, settings.prefix)
+    asking.check_told(backend, way)
+    return Translator(backend, way, how), backend.close
 
 
 def asked(settings: Settings) -> Iterator[str]:
