@@ -1,6 +1,7 @@
 """Chinese for an encoder that knows English: words, their meanings, and when they are shown."""
 
 import gzip
+from functools import cache
 from importlib import resources
 from types import SimpleNamespace
 
@@ -13,12 +14,19 @@ from tokenizers import models, normalizers, pre_tokenizers
 
 from tests.answering.encoders import Words
 from upwell.answering import encoder as encoders
+from upwell.answering import glosses
 from upwell.answering.faq import Matcher
 from upwell.answering.faq_entries import Entry
 from upwell.answering.glosses import HAN, SENSES, WORD, dictionary, divided, gloss, lacks_chinese, shown
 from upwell.tokens import tokenizer as tokens
 
 SIGNS = some.text(some.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), min_size=1, max_size=30)
+
+
+@cache
+def known() -> list[str]:
+    """All words of the dictionary."""
+    return sorted(dictionary())
 
 
 def pieces(vocabulary: list[str]) -> tokens.Tokenizer:
@@ -57,8 +65,9 @@ def test_words_together_are_the_text_and_known_where_they_are_longer_than_a_sign
     assert all(len(word) == 1 or word in dictionary() for word in found)
 
 
-@given(some.lists(some.sampled_from(sorted(dictionary())), min_size=1, max_size=6))
-def test_never_more_words_than_those_that_made_the_text(words):
+@given(some.data())
+def test_never_more_words_than_those_that_made_the_text(data):
+    words = data.draw(some.lists(some.sampled_from(known()), min_size=1, max_size=6))
     assert len(divided("".join(words))) <= len(words)
 
 
@@ -88,6 +97,12 @@ def test_vectors_are_those_of_the_meanings():
     chinese, english, other = encoders.vectors(encoder, ["书丢了", "book lost", "river"])
     assert np.allclose(chinese, english) and chinese @ other < 0.9
     assert encoder.texts == ["river", "book lost", "book lost"], "no Chinese sign came to the encoder"
+
+
+def test_an_encoder_is_known_again_without_the_dictionary(monkeypatch):
+    monkeypatch.setattr(glosses, "dictionary", lambda: pytest.fail("it was read"))
+    encoder = English()
+    assert encoders.probe(encoder).shape == (32,) and encoders.vectors(encoder, ["The river."]).shape == (1, 32)
 
 
 def test_whether_a_text_fits_is_asked_of_its_meanings():

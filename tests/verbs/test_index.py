@@ -72,7 +72,7 @@ def test_documents_are_listed_and_removed_by_name(texts, capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(one["source"], one["collection"]) for one in lines] == [("docs/hours.md", "support"),
                                                                      ("docs/river.txt", "support")]  # fmt: skip
-    assert run("--remove", "docs/river.txt") == 2 and "name --collection" in capsys.readouterr().err
+    assert run("--remove", "docs/river.txt") == 2 and "it is in the collection support" in capsys.readouterr().err
     assert run("--remove", "docs/none.txt") == 2 and "--list shows their names" in capsys.readouterr().err
     assert run("--remove", "docs/river.txt", "--collection", "support", "--list") == 0
     shown = capsys.readouterr()

@@ -93,7 +93,7 @@ class Asker:
         asked = followups.standalone(question, history, self.writer if self.writes else None)
         try:
             own = self.searcher.find(asked, self.settings.k, collections)
-        except TooLong:  # the encoder reads no more
+        except TooLong:  # with what was said before it is more than is searched for
             asked, own = question, self.searcher.find(question, self.settings.k, collections)
         hits = own if asked == question else self.wider(question, history, own, collections)
         return self._events(asked, tuple(hits), own, collections)

@@ -65,8 +65,9 @@ def pieces_of(text: str, fits: Callable[[str], bool] | None) -> list[str]:
 
 
 def probe(encoder: Backend) -> np.ndarray:
-    """The vector of the sentence by which it is known again, (width,)."""
-    return vectors(encoder, [SENTENCE])[0]
+    """The vector of the sentence by which it is known again, (width,); of its signs themselves, so that no dictionary
+    is read for it."""
+    return _of_length_one(encoder, list(encoder.embed([SENTENCE])))[0]
 
 
 def fitting(encoder: Backend | None) -> tuple[Callable[[str], bool] | None, int | None]:

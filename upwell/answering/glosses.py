@@ -23,6 +23,7 @@ LINE = re.compile(r"(\S+) (\S+) \[([^\]]*)\] /(.*)/\s*$")
 NO_SENSE = re.compile(r"CL:|surname |see |used in |also |abbr\. |\((?:literary|archaic|old)|(?:\w+ )*variant of ")
 ASIDE = re.compile(r"\([^)]*\)|\[[^\]]*\]|\S+\|\S+")
 SENSES, LONGEST = 2, 4  # of a word; words of a sense
+LITTLE = frozenset(("to", "a", "an", "the", "one's", "lit.", "fig."))
 WORD = 6  # signs of a word
 UNKNOWN = 2  # as many words does a sign count that stands in no dictionary
 SIGNS = str.maketrans("，。？！：；、（）“”《》【】", ",.?!:;,()\"\"\"\"[]")
@@ -103,11 +104,24 @@ def _listed() -> list[str]:
 
 def _meaning(senses: list[str]) -> str | None:
     """The first senses of an entry that are short, else the beginning of the first; None where there is none."""
-    found: list[str] = []
+    short: list[str] = []
+    first = ""
     for sense in (part for one in senses if not NO_SENSE.match(one) for part in one.split(";")):
-        bare = re.sub(r"^(?:to|an?|the|one's|lit\.|fig\.) ", "", ASIDE.sub("", sense).strip()).strip()
-        if bare and bare not in found and not (HAN.search(bare) or "]" in bare):
-            found.append(bare)
-    short = [one for one in found if len(one.split()) <= LONGEST]
-    begun = [" ".join(one.partition(",")[0].split()[: 2 * LONGEST]) for one in found[:1]]
-    return " / ".join(short[:SENSES] or begun) or None
+        bare = _bare(sense)
+        if not bare or bare in short or HAN.search(bare) or "]" in bare:
+            continue
+        first = first or bare
+        if bare.count(" ") < LONGEST:
+            short.append(bare)
+        if len(short) == SENSES:
+            break
+    return " / ".join(short) or " ".join(first.partition(",")[0].split()[: 2 * LONGEST]) or None
+
+
+def _bare(sense: str) -> str:
+    """A sense without what is said aside, and without the little word before it."""
+    if "(" in sense or "[" in sense or "|" in sense:
+        sense = " ".join(ASIDE.sub("", sense).split())
+    sense = sense.strip()
+    little, _, rest = sense.partition(" ")
+    return rest if little in LITTLE and rest else sense

@@ -161,7 +161,7 @@ class Index:
         return pages[before - 1][1] if before else 0
 
     def personal(self, collection: str = "") -> str:
-        """What is done with personal data of a collection, as `update` was told last; "" where it was told nothing."""
+        """What is done with personal data of a collection: the `salt` that `update` was given last; "" for none."""
         return self._about(f"personal {collection}") or ""
 
     def passages(self, ids: Iterable[int]) -> list[Passage]:
@@ -288,7 +288,7 @@ class Index:
         among the faults.
         """
         with self._writing(say) as writer:
-            if self.personal(collection) != salt:
+            if salt and self.personal(collection) != salt:
                 writer.remember(f"personal {collection}", salt)
             return updating.update(writer, paths, collection, prune, reading or sources.Settings(), step, salt,
                                    progress or (lambda done, total, passages: None))  # fmt: skip

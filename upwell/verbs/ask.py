@@ -69,7 +69,7 @@ class Settings(How):
     json: bool = False
     """One JSON object a question, on a line."""
     api_key: str | None = None
-    """The server's key; default: the environment variable UPWELL_API_KEY."""
+    """The key of the server, or servers, that are named; default: the environment variable UPWELL_API_KEY."""
 
     def __post_init__(self):
         super().__post_init__()

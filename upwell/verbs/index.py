@@ -108,8 +108,8 @@ def remove(settings: Settings, index) -> None:
         count = index.remove(source, settings.collection)
         if not count:
             where = f"in the collection {settings.collection}" if settings.collection else "outside of collections"
-            elsewhere = sorted({one.collection for one in index.documents() if one.source == source})
-            more = f"it is in {', '.join(elsewhere)}: name --collection" if elsewhere else "--list shows their names"
+            there = sorted({one.collection or "none" for one in index.documents() if one.source == source})
+            more = f"it is in the collection {' and '.join(there)}" if there else "--list shows their names"
             raise DataError(f"{settings.out}: found no document {source} {where}; {more}")
         what = "1 document" if count == 1 else f"{count:,} documents"
         terminal.say(f"{what} of {source} taken out of the index")
